@@ -1,0 +1,1 @@
+"""The experiment: train, evaluate, compare."""

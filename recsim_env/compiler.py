@@ -1,0 +1,35 @@
+"""From a scenario's verbs to its loop, compiled or plain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+
+from recsim_env.borrow import borrow
+from recsim_env.link import JIT, Jit, link
+from recsim_env.loop import Loop, Mode, build_loop
+from recsim_env.scenario import Scenario, Verbs
+from recsim_env.streams import chain, chain_compiled
+
+def identity(function: Callable[..., Any]) -> Callable[..., Any]:
+    return function
+
+
+def plain_chain(key: Any, link: int) -> np.uint64:
+    return np.uint64(chain(key, link))
+
+
+@cache
+def loop_of_verbs(verbs: Verbs, jit: Jit | None) -> Loop:
+    if jit is None:
+        return build_loop(verbs, Mode(identity, identity, plain_chain, identity))
+    linked = Verbs(*(link(verb, jit) for verb in verbs))
+    return build_loop(linked, Mode(jit, partial(jit, forceinline=True), chain_compiled, borrow))
+
+
+def loop_of(scenario: Scenario, jit: Jit | None = JIT) -> Loop:
+    """The scenario's loop: compiled (kept for the class's verbs), or plain Python with `jit=None`."""
+    return loop_of_verbs(type(scenario).verbs(), jit)

@@ -1,0 +1,50 @@
+"""Every error a user can cause, each naming the thing, the rule and the value."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class RecSimError(Exception):
+    """The base of the errors below; the command line prints it as one line and exits with 2."""
+
+
+class UnknownName(RecSimError, ValueError):
+    """A scenario, agent, preset, parameter or option that does not exist."""
+
+
+class InvalidParameter(RecSimError, ValueError):
+    """A parameter of the wrong type or out of its range."""
+
+
+class InvalidAction(RecSimError, ValueError):
+    """An action that is not a slate of candidate positions."""
+
+
+class ScenarioError(RecSimError):
+    """A mistake in the text of a scenario: its fields or its verbs."""
+
+
+class AgentError(RecSimError):
+    """An agent that does not fit the world, or does not keep its contract."""
+
+
+class DataError(RecSimError):
+    """Data files that are missing, damaged or of another layout."""
+
+
+class RunFolderError(RecSimError):
+    """A run folder that holds something else than what was asked for."""
+
+
+class BudgetSpent(RecSimError):
+    """A step that would exceed the interaction budget; nothing was simulated."""
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownName:
+    """An `UnknownName` with the nearest known name, or all of them."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names) or 'none'}"
+    return UnknownName(f"unknown {kind} {name!r}; {hint}")

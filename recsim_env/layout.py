@@ -1,0 +1,226 @@
+"""Where everything seen stands in an observation: one row of float32 a user, and its parts by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from gymnasium import spaces
+
+from recsim_env.errors import ScenarioError
+from recsim_env.fields import Field
+from recsim_env.scenario import Scenario
+
+SPECIAL = ("id", "allowed")
+MEMORY = ("history", "history_ids", "totals")
+LARGEST = float(np.finfo(np.float32).max)
+
+
+# The loop's numbers, one record: where each key starts in a row (-1: not shown), where the groups of columns
+# end, and where the words with a meaning of their own stand.
+PLAN_NAMES = (
+    "user user_id candidates candidate_ids response mask history history_ids totals hidden_user hidden_candidates "
+    "appeal memory user_stop item_stop response_stop hidden_user_stop hidden_item_stop item_width response_width "
+    "hidden_item_width user_id_word item_id_word allowed_word clicked_word clicked_whole slate_size history_steps "
+    "first_slate returns horizon"
+).split()
+PLAN = np.dtype((np.record, [(name, np.int64) for name in PLAN_NAMES]))
+
+
+class Plan(NamedTuple):
+    """The loop's tables of what to copy where.
+
+    Attributes:
+        numbers: () PLAN.
+        columns: (K, 4) word in the record, categories (0: a plain number), whether whole, offset.
+            Columns [0, user_stop) are a user's seen ones, then an item's, a response's, and the hidden ones.
+        bounds: (K, 2) low and high of what is shown.
+    """
+
+    numbers: Any
+    columns: np.ndarray
+    bounds: np.ndarray
+
+
+@dataclass(frozen=True)
+class Key:
+    """One part of an observation: columns [start, start + size) of the row, shown as `shape`."""
+
+    name: str
+    start: int
+    shape: tuple[int, ...]
+    low: np.ndarray
+    high: np.ndarray
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape))
+
+    def of(self, rows: np.ndarray) -> np.ndarray:
+        """The part of rows (n, width), as a view (n, *shape)."""
+        return rows[:, self.start : self.start + self.size].reshape(len(rows), *self.shape)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The keys of a world's observations and the tables that fill them."""
+
+    keys: tuple[Key, ...]
+    plan: Plan
+    width: int
+
+    @property
+    def memory_width(self) -> int:
+        """How many numbers of an observation are history and totals."""
+        return sum(key.size for key in self.keys if key.name in MEMORY)
+
+    def split(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        return {key.name: key.of(rows) for key in self.keys}
+
+    def space(self) -> spaces.Dict:
+        return spaces.Dict({k.name: spaces.Box(k.low, k.high, k.shape, np.float32) for k in self.keys})
+
+
+def seen_of(fields: Sequence[Field], seen: bool = True) -> list[Field]:
+    return [f for f in fields if f.seen == seen and f.name not in SPECIAL]
+
+
+def word_of(fields: Sequence[Field], name: str) -> int:
+    """The first 8-byte word of a field in its record, or -1."""
+    names = [f.name for f in fields]
+    return sum(f.words for f in fields[: names.index(name)]) if name in names else -1
+
+
+def columns_of(fields: Sequence[Field], chosen: Sequence[Field]) -> tuple[list[list[int]], list[list[float]]]:
+    """The plan's rows for the chosen fields, offsets counted from 0."""
+    columns, bounds, offset = [], [], 0
+    for field in chosen:
+        for k in range(field.words):
+            columns.append([word_of(fields, field.name) + k, field.categories, int(field.whole), offset])
+            bounds.append(list(field.bounds))
+            offset += max(1, field.categories)
+    return columns, bounds
+
+
+def bounds_of(fields: Sequence[Field]) -> np.ndarray:
+    """(2, width): the low and high of each observed number."""
+    pairs = [field.bounds for field in fields for _ in range(field.width)]
+    return np.clip(np.array(pairs, float).reshape(-1, 2).T, -LARGEST, LARGEST)
+
+
+class LayoutBuilder:
+    """Lays keys side by side; a key of width 0 is left out."""
+
+    def __init__(self) -> None:
+        self.keys: list[Key] = []
+        self.width = 0
+
+    def add(self, name: str, shape: tuple[int, ...], bounds: np.ndarray) -> int:
+        """Add a key whose last axis has `bounds` (2, last); its offset, or -1."""
+        if 0 in shape:
+            return -1
+        low, high = (np.broadcast_to(side, shape).astype(np.float32) for side in bounds)
+        self.keys.append(Key(name, self.width, shape, low, high))
+        self.width += self.keys[-1].size
+        return self.keys[-1].start
+
+
+def with_zero(bounds: np.ndarray) -> np.ndarray:
+    """The bounds, widened to hold the zeros of a slate not yet shown."""
+    return np.stack([np.minimum(bounds[0], 0.0), np.maximum(bounds[1], 0.0)])
+
+
+def id_bounds(fields: Sequence[Field], lowest: float) -> np.ndarray:
+    """(2, 1): the range of a record's id; (2, 0) where it has none."""
+    return np.array([[lowest, f.high] for f in fields if f.name == "id"], float).reshape(-1, 2).T
+
+
+def total_bounds(scenario: Scenario, response: np.ndarray) -> np.ndarray:
+    """(2, 1 + 2 R): steps, sums over shown places, sums over clicked places."""
+    most = float(scenario.horizon + 1)
+    sums = with_zero(response) * scenario.slate_size * most
+    return np.concatenate([[[0.0], [most]], sums, sums], axis=1)
+
+
+def build_layout(scenario: Scenario, *, observe: str, history: int, totals: bool) -> Layout:
+    """The layout of a scenario's observations with these options.
+
+    Raises:
+        ScenarioError: nothing is seen.
+    """
+    users, items, replies = scenario.user_fields(), scenario.item_fields(), scenario.response_fields()
+    groups = [seen_of(users), seen_of(items), seen_of(replies), seen_of(users, False), seen_of(items, False)]
+    bounds = [bounds_of(group) for group in groups]
+    build = LayoutBuilder()
+    offsets = add_seen(build, scenario, bounds)
+    offsets |= add_memory(build, scenario, bounds, history, totals)
+    offsets |= add_hidden(build, scenario, bounds, observe == "full")
+    if not build.keys:
+        raise ScenarioError(f"{type(scenario).__name__}: no field is seen, so there is nothing to observe")
+    tables = [columns_of(f, g) for f, g in zip([users, items, replies, users, items], groups, strict=True)]
+    stops = ["user_stop", "item_stop", "response_stop", "hidden_user_stop", "hidden_item_stop"]
+    numbers = {
+        **offsets,
+        **dict(zip(stops, np.cumsum([len(columns) for columns, _ in tables]), strict=True)),
+        "memory": max(0, min((o for k, o in offsets.items() if k in MEMORY and o >= 0), default=0)),
+        "item_width": bounds[1].shape[1],
+        "response_width": bounds[2].shape[1],
+        "hidden_item_width": bounds[4].shape[1],
+        "user_id_word": word_of(users, "id"),
+        "item_id_word": word_of(items, "id"),
+        "allowed_word": word_of(items, "allowed"),
+        "clicked_word": word_of(replies, "clicked"),
+        "clicked_whole": next(f.whole for f in replies if f.name == "clicked"),
+        "slate_size": scenario.slate_size,
+        "history_steps": history,
+        "first_slate": scenario.first_slate == "random",
+        "returns": scenario.overrides("come_back"),
+        "horizon": scenario.horizon,
+    }
+    columns = np.array([row for rows, _ in tables for row in rows], np.int64).reshape(-1, 4)
+    limits = np.array([row for _, rows in tables for row in rows], float).reshape(-1, 2)
+    record = np.array([tuple(int(numbers[name]) for name in PLAN_NAMES)], PLAN)[0]
+    return Layout(tuple(build.keys), Plan(record, columns, limits), build.width)
+
+
+def add_seen(build: LayoutBuilder, scenario: Scenario, bounds: list[np.ndarray]) -> dict[str, int]:
+    """What every recommender sees."""
+    user_ids, item_ids = id_bounds(scenario.user_fields(), 0), id_bounds(scenario.item_fields(), 0)
+    count, slate = scenario.num_candidates, scenario.slate_size
+    masked = int(word_of(scenario.item_fields(), "allowed") >= 0)
+    return {
+        "user": build.add("user", (bounds[0].shape[1],), bounds[0]),
+        "user_id": build.add("user_id", (user_ids.shape[1],), user_ids),
+        "candidates": build.add("candidates", (count, bounds[1].shape[1]), bounds[1]),
+        "candidate_ids": build.add("candidate_ids", (count * item_ids.shape[1],), item_ids),
+        "response": build.add("response", (slate, bounds[2].shape[1]), with_zero(bounds[2])),
+        "mask": build.add("mask", (count * masked,), np.array([[0.0], [1.0]])),
+    }
+
+
+def add_memory(
+    build: LayoutBuilder, scenario: Scenario, bounds: list[np.ndarray], history: int, totals: bool
+) -> dict[str, int]:
+    """The last steps and the session's totals, when asked for."""
+    place = np.concatenate([with_zero(bounds[1]), with_zero(bounds[2])], axis=1)
+    shown = np.tile(place, scenario.slate_size)
+    ids = np.tile(id_bounds(scenario.item_fields(), -1), scenario.slate_size)
+    sums = total_bounds(scenario, bounds[2])
+    return {
+        "history": build.add("history", (history, shown.shape[1]), shown),
+        "history_ids": build.add("history_ids", (history, ids.shape[1]), ids),
+        "totals": build.add("totals", (sums.shape[1] * int(totals),), sums),
+    }
+
+
+def add_hidden(build: LayoutBuilder, scenario: Scenario, bounds: list[np.ndarray], full: bool) -> dict[str, int]:
+    """The hidden state and each candidate's appeal, for oracles and ablations."""
+    count = scenario.num_candidates
+    appeals = count * int(full and scenario.overrides("appeal"))
+    return {
+        "hidden_user": build.add("hidden_user", (bounds[3].shape[1] * int(full),), bounds[3]),
+        "hidden_candidates": build.add("hidden_candidates", (count, bounds[4].shape[1] * int(full)), bounds[4]),
+        "appeal": build.add("appeal", (appeals,), np.array([[-LARGEST], [LARGEST]])),
+    }

@@ -1,0 +1,369 @@
+"""The one loop in which time passes, for one user after another.
+
+`build_loop` takes a scenario's verbs and `jit`: numba's compiler with compiled verbs, or the identity with
+plain ones. The text is the same, so both modes give equal bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from recsim_env.scenario import Verbs
+from recsim_env.streams import Verb
+
+LIFE = np.dtype(
+    (
+        np.record,
+        [
+            ("root", np.uint64),  # the user's key
+            ("key", np.uint64),  # the session's key
+            ("session", np.int64),
+            ("step", np.int64),
+            ("engagement", np.float64),
+            ("clicks", np.float64),
+        ],
+    )
+)
+
+
+RESULT = np.dtype(
+    (
+        np.record,
+        [
+            ("reward", np.float64),
+            ("repaired", np.int64),
+            ("engagement", np.float64),  # this and the next two of the session so far
+            ("length", np.int64),
+            ("clicks", np.float64),
+            ("terminated", np.bool_),
+            ("truncated", np.bool_),
+        ],
+    )
+)
+
+
+class State(NamedTuple):
+    """Everything that outlives a step, n users. The words are the records' memory as 8-byte numbers."""
+
+    users: np.ndarray  # (n,)
+    items: np.ndarray  # (n, C)
+    responses: np.ndarray  # (n, S)
+    user_words: np.ndarray  # (n, words)
+    item_words: np.ndarray  # (n C, words)
+    response_words: np.ndarray  # (n S, words)
+    slates: np.ndarray  # (n, S) int64, as shown
+    memory: np.ndarray  # (n, M) history, history_ids and totals, as observed
+    lives: np.ndarray  # (n,) LIFE
+
+
+class Loop(NamedTuple):
+    """The loop's entry points; each works on users [low, high) with a stream and scratch of its own."""
+
+    begin: Callable[..., None]
+    step: Callable[..., None]
+
+
+ARRIVE, OFFER, RESPOND = int(Verb.ARRIVE), int(Verb.OFFER), int(Verb.RESPOND)
+EVOLVE, FIRST_SLATE = int(Verb.EVOLVE), int(Verb.FIRST_SLATE)
+
+
+class Mode(NamedTuple):
+    """How the loop's text becomes functions: compiled or plain."""
+
+    jit: Callable[..., Any]  # makes a function
+    inline: Callable[..., Any]  # makes a function that is put where it is called
+    chain: Callable[..., Any]  # a key from a key
+    borrow: Callable[..., Any]  # an array without a reference count
+
+
+def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
+    """The loop over users for these verbs.
+
+    Arrays are passed one by one and indexed by row: a tuple of many arrays compiles slowly, and a view
+    costs an atomic reference count, on which threads wait for each other.
+    """
+    arrive, come_back, offer, respond, evolve, reward_of, has_left, appeal_of = verbs
+    jit, inline, chain, borrow = mode
+
+    @inline
+    def whole(word: Any) -> int:
+        """The whole number that stands in an 8-byte word."""
+        return np.float64(word).view(np.int64)
+
+    @inline
+    def clear(rows: Any, i: int, start: int, stop: int) -> None:
+        """Zeros into rows[i, start:stop]; unsigned, since an index that may be negative is looked at each time."""
+        for k in range(np.uint64(start), np.uint64(stop)):
+            rows[i, k] = 0.0
+
+    @inline
+    def value_of(columns: Any, bounds: Any, c: int, words: Any, r: int) -> float:
+        """Column c of record r as a recommender sees it."""
+        x = words[r, columns[c, 0]]
+        value = float(whole(x)) if columns[c, 2] == 1 else x
+        return min(max(value, bounds[c, 0]), bounds[c, 1])
+
+    @inline
+    def see(columns: Any, bounds: Any, first: int, stop: int, words: Any, r: int, rows: Any, i: int, start: int) -> None:
+        """Copy the columns [first, stop) of record r into rows[i, start:], which holds zeros."""
+        for c in range(first, stop):
+            place, categories = start + columns[c, 3], columns[c, 1]
+            if categories > 0:
+                rows[i, place + whole(words[r, columns[c, 0]])] = 1.0
+            else:
+                rows[i, place] = value_of(columns, bounds, c, words, r)
+
+    @inline
+    def see_candidates(plan: Any, columns: Any, bounds: Any, item_words: Any, count: int, rows: Any, i: int) -> None:
+        """Features, ids, mask and hidden features of the candidates on offer."""
+        for c in range(count):
+            r = i * count + c
+            start = plan.candidates + c * plan.item_width
+            see(columns, bounds, plan.user_stop, plan.item_stop, item_words, r, rows, i, start)
+            if plan.candidate_ids >= 0:
+                rows[i, plan.candidate_ids + c] = whole(item_words[r, plan.item_id_word])
+            if plan.mask >= 0:
+                rows[i, plan.mask + c] = min(1, whole(item_words[r, plan.allowed_word]))
+            if plan.hidden_candidates >= 0:
+                start = plan.hidden_candidates + c * plan.hidden_item_width
+                see(columns, bounds, plan.hidden_user_stop, plan.hidden_item_stop, item_words, r, rows, i, start)
+
+    @inline
+    def observe(
+        me: Any, plan: Any, columns: Any, bounds: Any, users: Any, items: Any, user_words: Any, item_words: Any,
+        response_words: Any, memory: Any, rows: Any, i: int,
+    ) -> None:
+        """Write user i's whole observation into row i."""
+        clear(rows, i, 0, rows.shape[1])
+        see(columns, bounds, 0, plan.user_stop, user_words, i, rows, i, plan.user)
+        if plan.user_id >= 0:
+            rows[i, plan.user_id] = whole(user_words[i, plan.user_id_word])
+        if plan.hidden_user >= 0:
+            stop = plan.hidden_user_stop
+            see(columns, bounds, plan.response_stop, stop, user_words, i, rows, i, plan.hidden_user)
+        for place in range(plan.slate_size):
+            r, start = i * plan.slate_size + place, plan.response + place * plan.response_width
+            see(columns, bounds, plan.item_stop, plan.response_stop, response_words, r, rows, i, start)
+        see_candidates(plan, columns, bounds, item_words, items.shape[1], rows, i)
+        for k in range(np.uint64(memory.shape[1])):
+            rows[i, np.uint64(plan.memory) + k] = memory[i, k]
+        if plan.appeal >= 0:
+            for c in range(items.shape[1]):
+                rows[i, plan.appeal + c] = appeal_of(me, users[i], items[i, c])
+
+    @inline
+    def remember_history(
+        plan: Any, columns: Any, bounds: Any, item_words: Any, response_words: Any, slates: Any, memory: Any,
+        count: int, i: int,
+    ) -> None:
+        """Move the history one step up and write the slate that was just answered below it."""
+        step, last = plan.slate_size * (plan.item_width + plan.response_width), plan.history_steps - 1
+        ids = plan.history_steps * step
+        for k in range(last * step):
+            memory[i, k] = memory[i, k + step]
+        if plan.item_id_word >= 0:
+            for k in range(last * plan.slate_size):
+                memory[i, ids + k] = memory[i, ids + k + plan.slate_size]
+        clear(memory, i, last * step, last * step + step)
+        for place in range(plan.slate_size):
+            r, answer = i * count + slates[i, place], i * plan.slate_size + place
+            start = last * step + place * (plan.item_width + plan.response_width)
+            see(columns, bounds, plan.user_stop, plan.item_stop, item_words, r, memory, i, start)
+            start += plan.item_width
+            see(columns, bounds, plan.item_stop, plan.response_stop, response_words, answer, memory, i, start)
+            if plan.item_id_word >= 0:
+                id_ = whole(item_words[r, plan.item_id_word])
+                memory[i, ids + last * plan.slate_size + place] = id_
+
+    @inline
+    def was_clicked(plan: Any, response_words: Any, r: int) -> float:
+        x = response_words[r, plan.clicked_word]
+        return float(whole(x)) if plan.clicked_whole == 1 else x
+
+    @inline
+    def remember_totals(plan: Any, columns: Any, bounds: Any, response_words: Any, memory: Any, i: int) -> None:
+        """Add the responses to the session's totals: over shown places, then over clicked ones."""
+        start = plan.totals - plan.memory
+        memory[i, start] += 1.0
+        for place in range(plan.slate_size):
+            r = i * plan.slate_size + place
+            clicked = was_clicked(plan, response_words, r)
+            for c in range(plan.item_stop, plan.response_stop):
+                column, value = start + 1 + columns[c, 3], 1.0
+                if columns[c, 1] > 0:
+                    column += whole(response_words[r, columns[c, 0]])
+                else:
+                    value = value_of(columns, bounds, c, response_words, r)
+                memory[i, column] += value
+                memory[i, column + plan.response_width] += clicked * value
+
+    @inline
+    def play(
+        me: Any, plan: Any, columns: Any, bounds: Any, users: Any, items: Any, responses: Any, item_words: Any,
+        response_words: Any, slates: Any, memory: Any, rng: Any, scratch: Any, key: Any, clock: int, i: int,
+    ) -> None:
+        """Show user i the slate: the user responds, changes, and it is remembered."""
+        for r in range(i * plan.slate_size, (i + 1) * plan.slate_size):
+            clear(response_words, r, 0, response_words.shape[1])
+        rng.rekey(key, 8 * clock + RESPOND)
+        respond(me, users[i], items[i], slates[i], responses[i], scratch, rng)
+        rng.rekey(key, 8 * clock + EVOLVE)
+        evolve(me, users[i], items[i], slates[i], responses[i], rng)
+        if plan.history_steps > 0:
+            count = items.shape[1]
+            remember_history(plan, columns, bounds, item_words, response_words, slates, memory, count, i)
+        if plan.totals >= 0:
+            remember_totals(plan, columns, bounds, response_words, memory, i)
+
+    @jit
+    def forget(plan: Any, user_words: Any, response_words: Any, memory: Any, session: int, i: int) -> None:
+        """Clear what belongs to one session, and the user where nobody comes back."""
+        for r in range(i * plan.slate_size, (i + 1) * plan.slate_size):
+            clear(response_words, r, 0, response_words.shape[1])
+        clear(memory, i, 0, memory.shape[1])
+        if plan.history_ids >= 0:
+            start = plan.history_ids - plan.memory
+            for k in range(start, start + plan.history_steps * plan.slate_size):
+                memory[i, k] = -1.0
+        if plan.returns == 0 or session == 0:
+            clear(user_words, i, 0, user_words.shape[1])
+
+    @jit
+    def begin_one(
+        me: Any, plan: Any, columns: Any, bounds: Any, users: Any, items: Any, responses: Any, user_words: Any,
+        item_words: Any, response_words: Any, slates: Any, memory: Any, lives: Any, rng: Any, scratch: Any,
+        session: int, i: int,
+    ) -> None:
+        """Start a session: the person comes, candidates are offered, and a first slate shown where there is one."""
+        life = lives[i]
+        key = chain(life.root, session)
+        life.session, life.step, life.engagement, life.clicks, life.key = session, 0, 0.0, 0.0, key
+        forget(plan, user_words, response_words, memory, session, i)
+        rng.rekey(key, ARRIVE)
+        if session == 0:
+            arrive(me, users[i], rng)
+        else:
+            come_back(me, users[i], rng)
+        rng.rekey(key, OFFER)
+        offer(me, users[i], items[i], rng)
+        if plan.first_slate == 1:
+            rng.rekey(key, FIRST_SLATE)
+            for place in range(plan.slate_size):
+                slates[i, place] = rng.integer(items.shape[1])
+            play(
+                me, plan, columns, bounds, users, items, responses, item_words, response_words, slates, memory,
+                rng, scratch, key, 0, i,
+            )  # fmt: skip
+            rng.rekey(key, 8 + OFFER)
+            offer(me, users[i], items[i], rng)
+
+    @inline
+    def is_allowed(plan: Any, item_words: Any, slates: Any, count: int, i: int, c: int, place: int) -> bool:
+        """Whether candidate c may stand at `place`, given the places above."""
+        if plan.allowed_word >= 0 and whole(item_words[i * count + c, plan.allowed_word]) == 0:
+            return False
+        for above in range(place):  # noqa: SIM110 - any() allocates
+            if slates[i, above] == c:
+                return False
+        return True
+
+    @inline
+    def repair(plan: Any, item_words: Any, slates: Any, actions: Any, count: int, i: int) -> int:
+        """Take over user i's slate; a repeated or masked position becomes the lowest allowed one."""
+        repaired = 0
+        for place in range(plan.slate_size):
+            c = actions[i, place]
+            if not is_allowed(plan, item_words, slates, count, i, c, place):
+                repaired += 1
+                c = 0
+                while c < count - 1 and not is_allowed(plan, item_words, slates, count, i, c, place):
+                    c += 1
+            slates[i, place] = c
+        return repaired
+
+    @jit
+    def begin(
+        me: Any, plan: Any, columns: Any, bounds: Any, users: Any, items: Any, responses: Any, user_words: Any,
+        item_words: Any, response_words: Any, slates: Any, memory: Any, lives: Any, streams: Any, scratches: Any,
+        rows: Any, again: int, low: int, high: int, slot: int,
+    ) -> None:
+        """Start each user's session 0 (or with `again` 1 the next one), and observe."""
+        me, columns, bounds, users, items = borrow(me), borrow(columns), borrow(bounds), borrow(users), borrow(items)
+        responses, user_words, item_words = borrow(responses), borrow(user_words), borrow(item_words)
+        response_words, slates, memory, lives = borrow(response_words), borrow(slates), borrow(memory), borrow(lives)
+        streams, scratches, rows = borrow(streams), borrow(scratches), borrow(rows)
+        rng, scratch = streams[slot], scratches[slot]
+        for i in range(low, high):
+            session = (lives[i].session + 1) * again
+            begin_one(
+                me, plan, columns, bounds, users, items, responses, user_words, item_words, response_words,
+                slates, memory, lives, rng, scratch, session, i,
+            )  # fmt: skip
+            observe(
+                me, plan, columns, bounds, users, items, user_words, item_words, response_words, memory, rows, i
+            )
+
+    @inline
+    def live(
+        me: Any, plan: Any, columns: Any, bounds: Any, users: Any, items: Any, responses: Any, item_words: Any,
+        response_words: Any, slates: Any, memory: Any, lives: Any, rng: Any, scratch: Any, result: Any, i: int,
+    ) -> None:
+        """One step of one user, after the slate is known."""
+        life = lives[i]
+        key, clock = life.key, life.step + plan.first_slate
+        play(
+            me, plan, columns, bounds, users, items, responses, item_words, response_words, slates, memory,
+            rng, scratch, key, clock, i,
+        )  # fmt: skip
+        life.step += 1
+        result.reward = reward_of(me, users[i], responses[i])
+        life.engagement += result.reward
+        for r in range(i * plan.slate_size, (i + 1) * plan.slate_size):
+            life.clicks += was_clicked(plan, response_words, r)
+        result.engagement, result.length, result.clicks = life.engagement, life.step, life.clicks
+        result.terminated = has_left(me, users[i])
+        result.truncated = life.step >= plan.horizon
+        if not result.terminated:
+            rng.rekey(key, 8 * (clock + 1) + OFFER)
+            offer(me, users[i], items[i], rng)
+
+    @jit
+    def step(
+        me: Any, plan: Any, columns: Any, bounds: Any, users: Any, items: Any, responses: Any, user_words: Any,
+        item_words: Any, response_words: Any, slates: Any, memory: Any, lives: Any, streams: Any, scratches: Any,
+        rows: Any, actions: Any, final: Any, results: Any, low: int, high: int, slot: int,
+    ) -> None:
+        """Show each user their slate; time passes; observe.
+
+        Where a session ended, its last observation goes to `final` and the next session begins; where
+        `final` has no rows, the last observation goes to `rows` and nothing begins.
+        """
+        me, columns, bounds, users, items = borrow(me), borrow(columns), borrow(bounds), borrow(users), borrow(items)
+        responses, user_words, item_words = borrow(responses), borrow(user_words), borrow(item_words)
+        response_words, slates, memory, lives = borrow(response_words), borrow(slates), borrow(memory), borrow(lives)
+        streams, scratches, rows = borrow(streams), borrow(scratches), borrow(rows)
+        actions, final, results = borrow(actions), borrow(final), borrow(results)
+        rng, scratch = streams[slot], scratches[slot]
+        for i in range(low, high):
+            result = results[i]
+            result.repaired = repair(plan, item_words, slates, actions, items.shape[1], i)
+            live(
+                me, plan, columns, bounds, users, items, responses, item_words, response_words, slates, memory,
+                lives, rng, scratch, result, i,
+            )  # fmt: skip
+            if final.shape[0] > 0 and (result.terminated or result.truncated):
+                observe(
+                    me, plan, columns, bounds, users, items, user_words, item_words, response_words, memory, final, i
+                )
+                begin_one(
+                    me, plan, columns, bounds, users, items, responses, user_words, item_words, response_words,
+                    slates, memory, lives, rng, scratch, lives[i].session + 1, i,
+                )  # fmt: skip
+            observe(
+                me, plan, columns, bounds, users, items, user_words, item_words, response_words, memory, rows, i
+            )
+
+    return Loop(begin, step)

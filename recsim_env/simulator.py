@@ -1,0 +1,150 @@
+"""Many simulated users: their state as arrays, and the loop over slices of them on threads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from recsim_env.compiler import loop_of
+from recsim_env.errors import InvalidAction, InvalidParameter
+from recsim_env.layout import build_layout
+from recsim_env.link import JIT, Jit
+from recsim_env.loop import LIFE, RESULT, State
+from recsim_env.parameters import param, validate
+from recsim_env.pool import ArrayPool
+from recsim_env.scenario import Scenario
+from recsim_env.streams import STREAM, Purpose, chain_many, root_key
+
+USERS_A_THREAD = 256  # below this a second thread costs more than it brings
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a world is watched and run; a scenario's parameters say what it is."""
+
+    observe: str = param("partial", "'partial', or 'full' with the hidden state, for oracles and ablations")
+    history: int = param(0, "how many past slates and responses an observation holds", low=0, high=10_000)
+    totals: bool = param(False, "whether an observation holds the session's sums so far")
+    purpose: Purpose = param(Purpose.TRAIN, "what the users are for; those of two purposes never meet")
+    first_user: int = param(0, "place i is user first_user + i", low=0)
+    threads: int = param(0, "threads for the loop; 0: as many as help", low=0, high=1024)
+    jit: bool = param(True, "false: run the verbs as plain Python")
+
+    def __post_init__(self) -> None:
+        validate(self)
+        if self.observe not in ("partial", "full"):
+            raise InvalidParameter(f"Options.observe must be 'partial' or 'full', not {self.observe!r}")
+
+
+@cache
+def executor(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="recsim-env")
+
+
+def words(records: np.ndarray) -> np.ndarray:
+    """The records' memory as 8-byte numbers, a row a record."""
+    return records.view(np.float64).reshape(records.size, records.dtype.itemsize // 8)
+
+
+class Simulator:
+    """`n` users of a scenario.
+
+    Args:
+        scenario: the world.
+        n: how many users.
+        options: how it is watched and run.
+        autoreset: whether a user's next session begins in the step that ended one.
+        jit: another compiler, for checks; by default as `options.jit` says.
+    """
+
+    def __init__(
+        self, scenario: Scenario, n: int, options: Options, *, autoreset: bool, jit: Jit | None = JIT
+    ) -> None:
+        if n < 1:
+            raise InvalidParameter(f"the number of users must be 1 or more, not {n}")
+        self.scenario, self.n, self.options = scenario, n, options
+        self.layout = build_layout(scenario, observe=options.observe, history=options.history, totals=options.totals)
+        self.loop = loop_of(scenario, jit if options.jit else None)
+        self.me = scenario.compiled_self
+        self.slices = self._slices(options)
+        self.state = self._new_state()
+        self.streams = np.zeros(len(self.slices), STREAM)
+        self.scratch = np.zeros((len(self.slices), scenario.scratch_size))
+        self.final = np.zeros((n if autoreset else 0, self.layout.width), np.float32)
+        self._rows = ArrayPool((n, self.layout.width), np.float32)
+
+    def _slices(self, options: Options) -> list[tuple[int, int, int]]:
+        threads = options.threads or min(os.cpu_count() or 1, max(1, self.n // USERS_A_THREAD))
+        edges = np.linspace(0, self.n, min(threads, self.n) + 1 if options.jit else 2).astype(int).tolist()
+        return [(low, high, slot) for slot, (low, high) in enumerate(zip(edges[:-1], edges[1:], strict=True))]
+
+    def _new_state(self) -> State:
+        n, s = self.n, self.scenario
+        users = np.zeros(n, s.user_dtype)
+        items = np.zeros((n, s.num_candidates), s.item_dtype)
+        responses = np.zeros((n, s.slate_size), s.response_dtype)
+        return State(
+            users=users,
+            items=items,
+            responses=responses,
+            user_words=words(users),
+            item_words=words(items),
+            response_words=words(responses),
+            slates=np.zeros((n, s.slate_size), np.int64),
+            memory=np.zeros((n, self.layout.memory_width)),
+            lives=np.zeros(n, LIFE),
+        )
+
+    def reset(self, seed: int | None) -> np.ndarray:
+        """Start session 0 of the users of `seed`, or with None everybody's next session.
+
+        Returns:
+            (n, width) float32, the caller's own.
+        """
+        if seed is not None:
+            users = np.arange(self.options.first_user, self.options.first_user + self.n, dtype=np.uint64)
+            self.state.lives["root"] = chain_many(root_key(seed, self.options.purpose), users)
+        rows = self._rows.take()
+        self._run(self.loop.begin, rows, int(seed is None))
+        return rows
+
+    def step(self, slates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Show `slates` (n, S) int64 of candidate positions.
+
+        Returns:
+            The observations (n, width) float32 and the results (n,) RESULT, both the caller's own. Rows of
+            `final` hold the last observation of the sessions that ended, until the next step.
+        """
+        rows, results = self._rows.take(), np.empty(self.n, RESULT)
+        self._run(self.loop.step, rows, slates, self.final, results)
+        return rows, results
+
+    def _run(self, entry: Callable[..., None], *arguments: Any) -> None:
+        given = (self.me, *self.layout.plan, *self.state, self.streams, self.scratch, *arguments)
+        if len(self.slices) == 1:
+            entry(*given, *self.slices[0])
+            return
+        list(executor(len(self.slices)).map(lambda piece: entry(*given, *piece), self.slices))
+
+    def check_slates(self, action: Any) -> np.ndarray:
+        """`action` as (n, S) int64.
+
+        Raises:
+            InvalidAction: not whole numbers, another shape, or a position that no candidate has.
+        """
+        slates, count = np.asarray(action), self.scenario.num_candidates
+        shape = (self.n, self.scenario.slate_size)
+        if slates.dtype.kind not in "iu":
+            raise InvalidAction(f"an action holds candidate positions, whole numbers from 0 to {count - 1}, not {action!r}")
+        if slates.shape != shape and not (shape[1] == 1 and slates.shape == shape[:1]):
+            raise InvalidAction(f"an action has the shape {shape} (users, places of the slate), not {slates.shape}")
+        if slates.min() < 0 or slates.max() >= count:
+            wrong = slates[(slates < 0) | (slates >= count)].flat[0]
+            raise InvalidAction(f"a slate holds candidate {wrong}, but there are {count} candidates (0 to {count - 1})")
+        return np.ascontiguousarray(slates.reshape(shape), np.int64)

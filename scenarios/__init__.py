@@ -1,0 +1,1 @@
+"""The built-in worlds, one file each; `presets/` holds the same worlds with other parameters."""
