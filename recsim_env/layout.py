@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -54,9 +56,14 @@ class Key:
     low: np.ndarray
     high: np.ndarray
 
-    @property
+    @cached_property
     def size(self) -> int:
-        return int(np.prod(self.shape))
+        return math.prod(self.shape)
+
+    def of_one(self, row: np.ndarray) -> np.ndarray:
+        """The part of one row (width,), as a view of the key's shape."""
+        part = row[self.start : self.start + self.size]
+        return part if len(self.shape) == 1 else part.reshape(self.shape)
 
     def of(self, rows: np.ndarray) -> np.ndarray:
         """The part of rows (n, width), as a view (n, *shape)."""

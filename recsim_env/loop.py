@@ -334,9 +334,9 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
     def step(
         me: Any, plan: Any, columns: Any, bounds: Any, users: Any, items: Any, responses: Any, user_words: Any,
         item_words: Any, response_words: Any, slates: Any, memory: Any, lives: Any, streams: Any, scratches: Any,
-        rows: Any, actions: Any, final: Any, results: Any, low: int, high: int, slot: int,
+        rows: Any, actions: Any, final: Any, results: Any, answers: Any, low: int, high: int, slot: int,
     ) -> None:
-        """Show each user their slate; time passes; observe.
+        """Show each user their slate; time passes; observe. `answers` keep the responses.
 
         Where a session ended, its last observation goes to `final` and the next session begins; where
         `final` has no rows, the last observation goes to `rows` and nothing begins.
@@ -345,7 +345,7 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
         responses, user_words, item_words = borrow(responses), borrow(user_words), borrow(item_words)
         response_words, slates, memory, lives = borrow(response_words), borrow(slates), borrow(memory), borrow(lives)
         streams, scratches, rows = borrow(streams), borrow(scratches), borrow(rows)
-        actions, final, results = borrow(actions), borrow(final), borrow(results)
+        actions, final, results, answers = borrow(actions), borrow(final), borrow(results), borrow(answers)
         rng, scratch = streams[slot], scratches[slot]
         for i in range(low, high):
             result = results[i]
@@ -354,6 +354,9 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
                 me, plan, columns, bounds, users, items, responses, item_words, response_words, slates, memory,
                 lives, rng, scratch, result, i,
             )  # fmt: skip
+            for r in range(i * plan.slate_size, (i + 1) * plan.slate_size):
+                for word in range(answers.shape[1]):
+                    answers[r, word] = response_words[r, word]
             if final.shape[0] > 0 and (result.terminated or result.truncated):
                 observe(
                     me, plan, columns, bounds, users, items, user_words, item_words, response_words, memory, final, i

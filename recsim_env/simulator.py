@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import numba
 import numpy as np
 
 from recsim_env.compiler import loop_of
@@ -40,6 +41,15 @@ class Options:
         validate(self)
         if self.observe not in ("partial", "full"):
             raise InvalidParameter(f"Options.observe must be 'partial' or 'full', not {self.observe!r}")
+
+
+@numba.njit(nogil=True)  # type: ignore[untyped-decorator]
+def within(slates: Any, count: int) -> bool:
+    """Whether all positions lie in [0, count), in one pass."""
+    for position in slates.flat:  # noqa: SIM110 - compiled
+        if position < 0 or position >= count:
+            return False
+    return True
 
 
 @cache
@@ -78,6 +88,8 @@ class Simulator:
         self.scratch = np.zeros((len(self.slices), scenario.scratch_size))
         self.final = np.zeros((n if autoreset else 0, self.layout.width), np.float32)
         self._rows = ArrayPool((n, self.layout.width), np.float32)
+        self._results = ArrayPool((n,), RESULT)
+        self._answers = ArrayPool((n, scenario.slate_size), scenario.response_dtype)
 
     def _slices(self, options: Options) -> list[tuple[int, int, int]]:
         threads = options.threads or min(os.cpu_count() or 1, max(1, self.n // USERS_A_THREAD))
@@ -114,16 +126,17 @@ class Simulator:
         self._run(self.loop.begin, rows, int(seed is None))
         return rows
 
-    def step(self, slates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def step(self, slates: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Show `slates` (n, S) int64 of candidate positions.
 
         Returns:
-            The observations (n, width) float32 and the results (n,) RESULT, both the caller's own. Rows of
-            `final` hold the last observation of the sessions that ended, until the next step.
+            The observations (n, width) float32, the results (n,) RESULT and the responses (n, S), all the
+            caller's own. Rows of `final` hold the last observation of the sessions that ended, until the
+            next step.
         """
-        rows, results = self._rows.take(), np.empty(self.n, RESULT)
-        self._run(self.loop.step, rows, slates, self.final, results)
-        return rows, results
+        rows, results, answers = self._rows.take(), self._results.take(), self._answers.take()
+        self._run(self.loop.step, rows, slates, self.final, results, words(answers))
+        return rows, results, answers
 
     def _run(self, entry: Callable[..., None], *arguments: Any) -> None:
         given = (self.me, *self.layout.plan, *self.state, self.streams, self.scratch, *arguments)
@@ -144,7 +157,7 @@ class Simulator:
             raise InvalidAction(f"an action holds candidate positions, whole numbers from 0 to {count - 1}, not {action!r}")
         if slates.shape != shape and not (shape[1] == 1 and slates.shape == shape[:1]):
             raise InvalidAction(f"an action has the shape {shape} (users, places of the slate), not {slates.shape}")
-        if slates.min() < 0 or slates.max() >= count:
+        if not within(slates, count):
             wrong = slates[(slates < 0) | (slates >= count)].flat[0]
             raise InvalidAction(f"a slate holds candidate {wrong}, but there are {count} candidates (0 to {count - 1})")
-        return np.ascontiguousarray(slates.reshape(shape), np.int64)
+        return np.ascontiguousarray(slates, np.int64).reshape(shape)
