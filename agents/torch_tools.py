@@ -1,0 +1,79 @@
+"""What the agents with networks share: the device, threads, and weights as plain arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from recsim_env.errors import InvalidParameter
+
+
+def find_device(name: str) -> torch.device:
+    """The device; "auto" is CUDA where there is one.
+
+    Raises:
+        InvalidParameter: an unknown device, or CUDA where there is none.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InvalidParameter("device 'cuda' was asked for, but torch sees no CUDA device; use 'cpu' or 'auto'")
+    if name not in ("cpu", "cuda"):
+        raise InvalidParameter(f"device must be auto, cpu or cuda, not {name!r}")
+    return torch.device(name)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Small networks run faster, and give the same bits everywhere, on one thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def weights_of(network: nn.Module) -> dict[str, np.ndarray]:
+    """The network's parameters and buffers."""
+    return {name: value.detach().cpu().numpy() for name, value in network.state_dict().items()}
+
+
+def set_weights(network: nn.Module, arrays: Mapping[str, np.ndarray]) -> None:
+    """Take over what `weights_of` gave; other names in `arrays` are left alone."""
+    names = network.state_dict().keys()
+    network.load_state_dict({name: torch.from_numpy(np.array(arrays[name])) for name in names})
+
+
+def seeded(seed: int, device: torch.device) -> torch.Generator:
+    """A generator of its own, so that nothing draws from torch's global one."""
+    return torch.Generator(device=device).manual_seed(seed)
+
+
+class Dropout(nn.Module):
+    """Dropout (Srivastava et al., 2014) from a generator of its own; torch's draws from the global one."""
+
+    def __init__(self, rate: float, generator: torch.Generator) -> None:
+        super().__init__()
+        self.rate, self.generator = rate, generator
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`x`, with a share of its numbers zero while training."""
+        if not self.training or self.rate == 0.0:
+            return x
+        kept = torch.rand(x.shape, generator=self.generator, device=x.device) >= self.rate
+        return x * kept / (1.0 - self.rate)
+
+
+def initialise(network: nn.Module, generator: torch.Generator) -> None:
+    """He initialisation (He et al., 2015) of all matrices, zeros for biases, from a generator of its own."""
+    for value in network.parameters():
+        with torch.no_grad():
+            if value.ndim > 1:
+                value.normal_(0.0, (2.0 / value.shape[1]) ** 0.5, generator=generator)
+            else:
+                value.zero_()
