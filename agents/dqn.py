@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.encoding import Encoder, Standardiser
-from agents.experience import Transition, interact
+from agents.experience import Transition, check_discount, interact
 from agents.torch_tools import find_device, initialise, one_thread, seeded, set_weights, weights_of
 from recsim_env.agent import Agent, AgentConfig, Log, WorldSpec, softened, top_slates
 from recsim_env.env import Observation
@@ -38,7 +38,9 @@ class DQNConfig(AgentConfig):
     replay: int = param(100_000, "transitions kept", low=1)
     warm_up: float = param(0.03, "share of the budget played at random before learning", low=0, high=0.5)
     tau: float = param(0.01, "how far the target network moves toward the network at an update", low=0, high=1)
-    epsilon: float = param(0.05, "exploration at the end; it falls linearly from 1 over a third of the budget", low=0, high=1)
+    epsilon: float = param(
+        0.05, "exploration at the end; it falls linearly from 1 over a third of the budget", low=0, high=1
+    )
     totals: bool = param(True, "whether the session's sums so far are seen: memory where state is hidden")
     history: int = param(0, "how many past steps are seen", low=0)
     device: str = param("auto", "auto, cpu or cuda")
@@ -110,8 +112,9 @@ class DQN(Agent):
         """Play at random for the warm-up, then epsilon-greedily, with updates after each step of all users.
 
         Raises:
-            AgentError: the budget does not reach for the warm-up.
+            AgentError: the budget does not reach for the warm-up, or gamma is 1 though sessions are cut.
         """
+        check_discount(self.config.gamma, self.spec)
         with one_thread():
             Training(self, envs, steps, log).run()
 
@@ -123,7 +126,9 @@ class DQN(Agent):
         """(n, C) values of the candidates, in units of the scaled reward."""
         users, items = self.encode(observation)
         with torch.inference_mode():
-            values = self.network(torch.as_tensor(users, device=self.device), torch.as_tensor(items, device=self.device))
+            values = self.network(
+                torch.as_tensor(users, device=self.device), torch.as_tensor(items, device=self.device)
+            )
         return np.asarray(values.cpu().numpy())
 
     def act(self, observation: Observation, rng: np.random.Generator) -> np.ndarray:
@@ -185,7 +190,9 @@ class Training:
 
     def _choose_random(self, observation: Observation) -> np.ndarray:
         users = len(next(iter(observation.values())))
-        return top_slates(self.rng.random((users, self.agent.spec.num_candidates)), observation, self.agent.spec.slate_size)
+        return top_slates(
+            self.rng.random((users, self.agent.spec.num_candidates)), observation, self.agent.spec.slate_size
+        )
 
     def _choose(self, observation: Observation) -> np.ndarray:
         epsilon = max(self.config.epsilon, 1.0 - 3.0 * self.played / self.steps)
@@ -212,7 +219,7 @@ class Training:
         values = self.agent.network(batch["users"], batch["items"]).gather(1, batch["slates"]).mean(1)
         loss = nn.functional.mse_loss(values, self._targets(batch))
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.agent.network.parameters(), 10.0)
         self.optimiser.step()
         with torch.no_grad():

@@ -8,7 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from recsim_env.agent import WorldSpec
 from recsim_env.env import Observation
+from recsim_env.errors import AgentError
+from recsim_env.scenario import SAFETY_HORIZON
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,16 @@ class Transition:
     terminated: np.ndarray
     ended: np.ndarray
     info: dict[str, Any]
+
+
+def check_discount(gamma: float, spec: WorldSpec) -> None:
+    """Refuse gamma = 1 in a world whose sessions are cut by a horizon of its own: values would have no end.
+
+    Raises:
+        AgentError: it is 1 there.
+    """
+    if gamma == 1.0 and spec.horizon < SAFETY_HORIZON:
+        raise AgentError(f"gamma must be under 1 in a world that cuts sessions after {spec.horizon} steps, not 1")
 
 
 def interact(envs: Any, choose: Callable[[Observation], np.ndarray], steps: int) -> Iterator[Transition]:

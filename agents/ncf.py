@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 
 from agents.encoding import Encoder, Standardiser, at_slates
-from agents.experience import interact
 from agents.random_slates import RandomSlates
 from agents.torch_tools import Dropout, find_device, initialise, one_thread, seeded, set_weights, weights_of
 from recsim_env.agent import Agent, AgentConfig, Log, WorldSpec, top_slates
@@ -39,7 +38,9 @@ class NCFConfig(AgentConfig):
     epochs: int = param(20, "passes over the log at most", low=1)
     patience: int = param(3, "epochs without a better validation loss before it stops", low=1)
     validation: float = param(0.1, "share of the log's sessions kept for validation", low=0.01, high=0.5)
-    unknown_id: float = param(0.1, "how often an id is hidden in training, so that new ids can be served", low=0, high=1)
+    unknown_id: float = param(
+        0.1, "how often an id is hidden in training, so that new ids can be served", low=0, high=1
+    )
     totals: bool = param(False, "whether the session's sums so far are seen")
     device: str = param("auto", "auto, cpu or cuda")
 
@@ -60,7 +61,9 @@ class Embedding(nn.Module):
 class NeuMF(nn.Module):
     """Users (n, …) and items (n, k, …) to (n, k) logits."""
 
-    def __init__(self, users: tuple[int, int], items: tuple[int, int], config: NCFConfig, generator: torch.Generator) -> None:
+    def __init__(
+        self, users: tuple[int, int], items: tuple[int, int], config: NCFConfig, generator: torch.Generator
+    ) -> None:
         super().__init__()
         self.gmf_user, self.gmf_item = Embedding(*users, config.embedding), Embedding(*items, config.embedding)
         self.mlp_user, self.mlp_item = Embedding(*users, config.embedding), Embedding(*items, config.embedding)

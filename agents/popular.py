@@ -44,7 +44,8 @@ class Popular(Agent):
             if counts is None:
                 counts = self._start(t.observation, rng)
             kinds = at_slates(self._kinds(t.observation), t.slates).ravel()
-            np.add.at(counts, (slice(None), kinds), np.stack([np.ones(len(kinds)), t.info["clicked"].ravel()]))
+            counts[0] += np.bincount(kinds, minlength=counts.shape[1])
+            counts[1] += np.bincount(kinds, t.info["clicked"].ravel(), minlength=counts.shape[1])
             shown, clicked = counts
             rate, prior = clicked.sum() / shown.sum(), self.config.prior
             self.popularity = (clicked + prior * rate) / np.maximum(shown + prior, 1e-9)

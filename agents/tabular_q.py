@@ -15,7 +15,7 @@ import numpy as np
 
 from agents.clusters import Clusters
 from agents.encoding import Encoder, at_slates
-from agents.experience import Transition, interact
+from agents.experience import Transition, check_discount, interact
 from recsim_env.agent import Agent, AgentConfig, Log, WorldSpec, softened, top_slates
 from recsim_env.env import Observation
 from recsim_env.errors import AgentError
@@ -30,25 +30,25 @@ class TabularQConfig(AgentConfig):
     states: int = param(48, "clusters of what is known of the user", low=1)
     item_clusters: int = param(32, "clusters of item features", low=1)
     warm_up: float = param(0.05, "share of the budget played at random, to find the clusters", low=0.001, high=0.5)
-    alpha: float = param(0.2, "learning rate of a first visit; visit v learns at alpha / v ** alpha_decay", low=0, high=1)
+    alpha: float = param(0.2, "learning rate; of visit v it is alpha / v ** alpha_decay", low=0, high=1)
     alpha_decay: float = param(0.3, "how fast the learning rate falls with visits", low=0, high=1)
     gamma: float = param(0.99, "discount of the next step; 1 only where sessions are not cut", low=0, high=1)
     epsilon: float = param(0.05, "exploration at the end; it falls linearly from 1 over half the budget", low=0, high=1)
     totals: bool = param(True, "whether the session's sums so far are part of the state")
 
 
-@numba.njit  # type: ignore[untyped-decorator]
+@numba.njit
 def best_value(q: Any, state: int, kinds: Any, places: int) -> float:
     """The mean of the `places` highest values among the candidates."""
-    return np.sort(q[state][kinds])[-places:].mean()  # type: ignore[no-any-return]
+    return np.sort(q[state][kinds])[-places:].mean()
 
 
-@numba.njit  # type: ignore[untyped-decorator]
+@numba.njit
 def learn(
     q: Any, visits: Any, states: Any, shown: Any, rewards: Any, following: Any, offered: Any, terminated: Any,
     alpha: float, decay: float, gamma: float,
 ) -> float:  # fmt: skip
-    """The update for one user after another: states (n,), shown kinds (n, S), offered next (n, C); mean squared error."""
+    """Update for one user after another: states (n,), shown (n, S), offered next (n, C); the mean squared error."""
     squares = 0.0
     for i in range(len(states)):
         target = rewards[i]
@@ -59,7 +59,7 @@ def learn(
         for kind in shown[i]:
             visits[states[i], kind] += 1.0
             q[states[i], kind] += alpha / visits[states[i], kind] ** decay * error
-    return squares / len(states)  # type: ignore[no-any-return]
+    return squares / len(states)
 
 
 class TabularQ(Agent):
@@ -70,7 +70,9 @@ class TabularQ(Agent):
 
     def __init__(self, config: Any, spec: WorldSpec) -> None:
         super().__init__(config, spec)
-        self.encoder = Encoder(spec, leave_out=("history",) if "user" not in spec.observation_space.spaces else ("history", "response"))
+        self.encoder = Encoder(
+            spec, leave_out=("history",) if "user" not in spec.observation_space.spaces else ("history", "response")
+        )
         self.states, self.kinds = Clusters(config.states), Clusters(config.item_clusters)
         self.q = np.zeros((1, 1))
 
@@ -84,9 +86,14 @@ class TabularQ(Agent):
         Raises:
             AgentError: gamma is 1 though sessions are cut at the horizon.
         """
+        check_discount(self.config.gamma, self.spec)
         rng = np.random.default_rng(self.config.seed)
         warm_up = max(envs.num_envs, int(steps * self.config.warm_up))
-        seen = [t for t in interact(envs, lambda o: top_slates(rng.random(self._shape(o)), o, self.spec.slate_size), warm_up)]
+
+        def at_random(observation: Observation) -> np.ndarray:
+            return top_slates(rng.random(self._shape(observation)), observation, self.spec.slate_size)
+
+        seen = list(interact(envs, at_random, warm_up))
         self._cluster(seen, rng)
         visits = np.zeros_like(self.q)
         for t in seen:
@@ -108,7 +115,9 @@ class TabularQ(Agent):
     def _cluster(self, seen: list[Transition], rng: np.random.Generator) -> None:
         """Place the clusters, and start the table at the mean reward without a future."""
         if not seen:
-            raise AgentError("tabular_q needs a larger budget: one step of all users for its clusters, and more to learn")
+            raise AgentError(
+                "tabular_q needs a larger budget: one step of all users for its clusters, and more to learn"
+            )
         self.states.fit(np.concatenate([self.encoder.users(t.observation) for t in seen]), rng)
         items = np.concatenate([self.encoder.items(t.observation) for t in seen])
         self.kinds.fit(items.reshape(-1, items.shape[-1]), rng)

@@ -17,17 +17,19 @@ def without_counter(context: Any, builder: Any, kind: Any, value: Any) -> Any:
     """The same array (or tuple with arrays) with no memory information to count references in."""
     if isinstance(kind, types.Array):
         array = context.make_array(kind)(context, builder, value)
-        array.meminfo = cgutils.get_null_value(array.meminfo.type)
-        array.parent = cgutils.get_null_value(array.parent.type)
+        for counted in ("meminfo", "parent"):
+            nothing = cgutils.get_null_value(getattr(array, counted).type)  # type: ignore[no-untyped-call]
+            setattr(array, counted, nothing)
         return array._getvalue()
     if isinstance(kind, types.BaseTuple):
-        for i, part in enumerate(kind):
+        parts: tuple[Any, ...] = tuple(kind)  # type: ignore[arg-type]
+        for i, part in enumerate(parts):
             element = without_counter(context, builder, part, builder.extract_value(value, i))
             value = builder.insert_value(value, element, i)
     return value
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def borrow(typing_context: Any, value: Any) -> Any:
     """`value`, an array or a tuple with arrays, uncounted. Only while its owner keeps it."""
 

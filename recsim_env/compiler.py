@@ -14,6 +14,7 @@ from recsim_env.loop import Loop, Mode, build_loop
 from recsim_env.scenario import Scenario, Verbs
 from recsim_env.streams import chain, chain_compiled
 
+
 def identity(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 

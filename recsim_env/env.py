@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
+from gymnasium import spaces
 from gymnasium.error import ResetNeeded
 from gymnasium.spaces import Discrete, MultiDiscrete, Space
 from gymnasium.vector import AutoresetMode, VectorEnv
@@ -72,7 +73,7 @@ class RecEnv(gymnasium.Env[Observation, Any]):
         self.render_mode = check_render_mode(render_mode)
         self.scenario, self.options = scenario, options or Options()
         self.simulator = Simulator(scenario, 1, self.options, autoreset=False)
-        self.observation_space = self.simulator.layout.space()
+        self.observation_space: spaces.Dict = self.simulator.layout.space()  # type: ignore[assignment]
         self.action_space = slate_space(scenario)
         self._columns = scenario.response_dtype.names or ()
         self._over: bool | None = None  # None: no session has begun
@@ -83,7 +84,9 @@ class RecEnv(gymnasium.Env[Observation, Any]):
         """Features of every item, (num_items, F) float32, where candidates carry catalogue ids."""
         return self.scenario.catalogue_features
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observation, dict[str, Any]]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
         seed = as_seed(seed)
         super().reset(seed=seed)
         if seed is None and self._over is None:
@@ -148,6 +151,7 @@ class RecVectorEnv(VectorEnv[Observation, Any, np.ndarray]):
         self.simulator = Simulator(scenario, num_envs, self.options, autoreset=True)
         self.single_observation_space = self.simulator.layout.space()
         self.single_action_space = slate_space(scenario)
+        self._columns = scenario.response_dtype.names or ()
         self._begun = False
         self._observation: Observation = {}
 
@@ -165,7 +169,7 @@ class RecVectorEnv(VectorEnv[Observation, Any, np.ndarray]):
         """Features of every item, (num_items, F) float32, where candidates carry catalogue ids."""
         return self.scenario.catalogue_features
 
-    def reset(  # type: ignore[override]
+    def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
         seed = as_seed(seed)
@@ -175,9 +179,7 @@ class RecVectorEnv(VectorEnv[Observation, Any, np.ndarray]):
         self._begun = True
         return self._see(self.simulator.reset(seed)), {}
 
-    def step(
-        self, actions: Any
-    ) -> tuple[Observation, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+    def step(self, actions: Any) -> tuple[Observation, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Show slates (n, S) of candidate positions; (n,) too where the slate has one place.
 
         Returns:
@@ -192,7 +194,7 @@ class RecVectorEnv(VectorEnv[Observation, Any, np.ndarray]):
         if not self._begun:
             raise ResetNeeded("no session is running: call reset() first")
         rows, results, answers = self.simulator.step(self.simulator.check_slates(actions))
-        info: dict[str, Any] = {name: answers[name] for name in answers.dtype.names}
+        info: dict[str, Any] = {name: answers[name] for name in self._columns}
         info["repaired"] = results["repaired"]
         ended = results["terminated"] | results["truncated"]
         if ended.any():

@@ -69,7 +69,7 @@ def record_dtype(fields: Sequence[Field], owner: str) -> np.dtype[Any]:
     """
     for i, field in enumerate(fields):
         check_field(field, owner, [f.name for f in fields[:i]])
-    kinds = [(f.name, np.int64 if f.whole else np.float64, (f.shape,) if f.shape else ()) for f in fields]
+    kinds: list[Any] = [(f.name, np.int64 if f.whole else np.float64, (f.shape,) if f.shape else ()) for f in fields]
     return np.dtype((np.record, kinds or [("nothing", np.float64)]))
 
 

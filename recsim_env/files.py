@@ -11,7 +11,7 @@ from pathlib import Path
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A name beside `path` to write a file or folder at; renamed to `path` when the block ends, removed when it fails."""
+    """A name beside `path` to write at; renamed to `path` when the block ends, removed when it fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     remove(aside)

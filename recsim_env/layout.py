@@ -22,12 +22,12 @@ LARGEST = float(np.finfo(np.float32).max)
 
 # The loop's numbers, one record: where each key starts in a row (-1: not shown), where the groups of columns
 # end, and where the words with a meaning of their own stand.
-PLAN_NAMES = (
-    "user user_id candidates candidate_ids response mask history history_ids totals hidden_user hidden_candidates "
-    "appeal memory user_stop item_stop response_stop hidden_user_stop hidden_item_stop item_width response_width "
-    "hidden_item_width user_id_word item_id_word allowed_word clicked_word clicked_whole slate_size history_steps "
-    "first_slate returns horizon"
-).split()
+PLAN_NAMES = """
+    user user_id candidates candidate_ids response mask history history_ids totals hidden_user hidden_candidates appeal
+    memory user_stop item_stop response_stop hidden_user_stop hidden_item_stop item_width response_width
+    hidden_item_width user_id_word item_id_word allowed_word clicked_word clicked_whole slate_size history_steps
+    first_slate returns horizon
+""".split()
 PLAN = np.dtype((np.record, [(name, np.int64) for name in PLAN_NAMES]))
 
 

@@ -91,7 +91,7 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
     @inline
     def whole(word: Any) -> int:
         """The whole number that stands in an 8-byte word."""
-        return np.float64(word).view(np.int64)
+        return np.float64(word).view(np.int64)  # type: ignore[return-value]
 
     @inline
     def clear(rows: Any, i: int, start: int, stop: int) -> None:
@@ -107,7 +107,9 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
         return min(max(value, bounds[c, 0]), bounds[c, 1])
 
     @inline
-    def see(columns: Any, bounds: Any, first: int, stop: int, words: Any, r: int, rows: Any, i: int, start: int) -> None:
+    def see(
+        columns: Any, bounds: Any, first: int, stop: int, words: Any, r: int, rows: Any, i: int, start: int
+    ) -> None:
         """Copy the columns [first, stop) of record r into rows[i, start:], which holds zeros."""
         for c in range(first, stop):
             place, categories = start + columns[c, 3], columns[c, 1]
@@ -133,8 +135,18 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
 
     @inline
     def observe(
-        me: Any, plan: Any, columns: Any, bounds: Any, users: Any, items: Any, user_words: Any, item_words: Any,
-        response_words: Any, memory: Any, rows: Any, i: int,
+        me: Any,
+        plan: Any,
+        columns: Any,
+        bounds: Any,
+        users: Any,
+        items: Any,
+        user_words: Any,
+        item_words: Any,
+        response_words: Any,
+        memory: Any,
+        rows: Any,
+        i: int,
     ) -> None:
         """Write user i's whole observation into row i."""
         clear(rows, i, 0, rows.shape[1])
@@ -156,8 +168,15 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
 
     @inline
     def remember_history(
-        plan: Any, columns: Any, bounds: Any, item_words: Any, response_words: Any, slates: Any, memory: Any,
-        count: int, i: int,
+        plan: Any,
+        columns: Any,
+        bounds: Any,
+        item_words: Any,
+        response_words: Any,
+        slates: Any,
+        memory: Any,
+        count: int,
+        i: int,
     ) -> None:
         """Move the history one step up and write the slate that was just answered below it."""
         step, last = plan.slate_size * (plan.item_width + plan.response_width), plan.history_steps - 1
@@ -202,8 +221,22 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
 
     @inline
     def play(
-        me: Any, plan: Any, columns: Any, bounds: Any, users: Any, items: Any, responses: Any, item_words: Any,
-        response_words: Any, slates: Any, memory: Any, rng: Any, scratch: Any, key: Any, clock: int, i: int,
+        me: Any,
+        plan: Any,
+        columns: Any,
+        bounds: Any,
+        users: Any,
+        items: Any,
+        responses: Any,
+        item_words: Any,
+        response_words: Any,
+        slates: Any,
+        memory: Any,
+        rng: Any,
+        scratch: Any,
+        key: Any,
+        clock: int,
+        i: int,
     ) -> None:
         """Show user i the slate: the user responds, changes, and it is remembered."""
         for r in range(i * plan.slate_size, (i + 1) * plan.slate_size):
@@ -233,9 +266,23 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
 
     @jit
     def begin_one(
-        me: Any, plan: Any, columns: Any, bounds: Any, users: Any, items: Any, responses: Any, user_words: Any,
-        item_words: Any, response_words: Any, slates: Any, memory: Any, lives: Any, rng: Any, scratch: Any,
-        session: int, i: int,
+        me: Any,
+        plan: Any,
+        columns: Any,
+        bounds: Any,
+        users: Any,
+        items: Any,
+        responses: Any,
+        user_words: Any,
+        item_words: Any,
+        response_words: Any,
+        slates: Any,
+        memory: Any,
+        lives: Any,
+        rng: Any,
+        scratch: Any,
+        session: int,
+        i: int,
     ) -> None:
         """Start a session: the person comes, candidates are offered, and a first slate shown where there is one."""
         life = lives[i]
@@ -286,9 +333,26 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
 
     @jit
     def begin(
-        me: Any, plan: Any, columns: Any, bounds: Any, users: Any, items: Any, responses: Any, user_words: Any,
-        item_words: Any, response_words: Any, slates: Any, memory: Any, lives: Any, streams: Any, scratches: Any,
-        rows: Any, again: int, low: int, high: int, slot: int,
+        me: Any,
+        plan: Any,
+        columns: Any,
+        bounds: Any,
+        users: Any,
+        items: Any,
+        responses: Any,
+        user_words: Any,
+        item_words: Any,
+        response_words: Any,
+        slates: Any,
+        memory: Any,
+        lives: Any,
+        streams: Any,
+        scratches: Any,
+        rows: Any,
+        again: int,
+        low: int,
+        high: int,
+        slot: int,
     ) -> None:
         """Start each user's session 0 (or with `again` 1 the next one), and observe."""
         me, columns, bounds, users, items = borrow(me), borrow(columns), borrow(bounds), borrow(users), borrow(items)
@@ -302,14 +366,26 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
                 me, plan, columns, bounds, users, items, responses, user_words, item_words, response_words,
                 slates, memory, lives, rng, scratch, session, i,
             )  # fmt: skip
-            observe(
-                me, plan, columns, bounds, users, items, user_words, item_words, response_words, memory, rows, i
-            )
+            observe(me, plan, columns, bounds, users, items, user_words, item_words, response_words, memory, rows, i)
 
     @inline
     def live(
-        me: Any, plan: Any, columns: Any, bounds: Any, users: Any, items: Any, responses: Any, item_words: Any,
-        response_words: Any, slates: Any, memory: Any, lives: Any, rng: Any, scratch: Any, result: Any, i: int,
+        me: Any,
+        plan: Any,
+        columns: Any,
+        bounds: Any,
+        users: Any,
+        items: Any,
+        responses: Any,
+        item_words: Any,
+        response_words: Any,
+        slates: Any,
+        memory: Any,
+        lives: Any,
+        rng: Any,
+        scratch: Any,
+        result: Any,
+        i: int,
     ) -> None:
         """One step of one user, after the slate is known."""
         life = lives[i]
@@ -332,9 +408,29 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
 
     @jit
     def step(
-        me: Any, plan: Any, columns: Any, bounds: Any, users: Any, items: Any, responses: Any, user_words: Any,
-        item_words: Any, response_words: Any, slates: Any, memory: Any, lives: Any, streams: Any, scratches: Any,
-        rows: Any, actions: Any, final: Any, results: Any, answers: Any, low: int, high: int, slot: int,
+        me: Any,
+        plan: Any,
+        columns: Any,
+        bounds: Any,
+        users: Any,
+        items: Any,
+        responses: Any,
+        user_words: Any,
+        item_words: Any,
+        response_words: Any,
+        slates: Any,
+        memory: Any,
+        lives: Any,
+        streams: Any,
+        scratches: Any,
+        rows: Any,
+        actions: Any,
+        final: Any,
+        results: Any,
+        answers: Any,
+        low: int,
+        high: int,
+        slot: int,
     ) -> None:
         """Show each user their slate; time passes; observe. `answers` keep the responses.
 
@@ -365,8 +461,6 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
                     me, plan, columns, bounds, users, items, responses, user_words, item_words, response_words,
                     slates, memory, lives, rng, scratch, lives[i].session + 1, i,
                 )  # fmt: skip
-            observe(
-                me, plan, columns, bounds, users, items, user_words, item_words, response_words, memory, rows, i
-            )
+            observe(me, plan, columns, bounds, users, items, user_words, item_words, response_words, memory, rows, i)
 
     return Loop(begin, step)

@@ -23,7 +23,8 @@ def param(default: Any, about: str = "", *, low: float = -math.inf, high: float 
 
 
 @functools.cache
-def hints(owner: type) -> dict[str, Any]:
+def hints(owner: Any) -> dict[str, Any]:
+    """The declared types of a dataclass's fields, by name."""
     return typing.get_type_hints(owner)
 
 
@@ -43,7 +44,7 @@ def validate(config: Any) -> None:
     """
     for field in dataclasses.fields(config):
         where = f"{type(config).__name__}.{field.name}"
-        value = convert(getattr(config, field.name), hints(type(config))[field.name], where)
+        value = convert(getattr(config, field.name), hints(type(config))[field.name], where)  # type: ignore[arg-type]
         check_range(value, field.metadata, where)
         object.__setattr__(config, field.name, value)
 

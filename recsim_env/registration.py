@@ -70,7 +70,9 @@ def load_class(name: str) -> type[Scenario]:
 def preset_files(scenario: type[Scenario]) -> dict[str, Path]:
     """The presets beside a scenario's file: presets/MODULE-PRESET.yaml."""
     path = Path(inspect.getfile(scenario))
-    return {p.stem.removeprefix(f"{path.stem}-"): p for p in sorted((path.parent / "presets").glob(f"{path.stem}-*.yaml"))}
+    return {
+        p.stem.removeprefix(f"{path.stem}-"): p for p in sorted((path.parent / "presets").glob(f"{path.stem}-*.yaml"))
+    }
 
 
 def find_world(text: str) -> World:

@@ -60,8 +60,8 @@ def picture(simulator: Simulator, i: int) -> np.ndarray:
     axes[-1].axis("off")
     below = [line.strip() for line in lines[1 + len(list(simulator.scenario.user_fields())) :]]
     axes[-1].text(0, 1, "\n".join(line[:100] for line in below[:8]), va="top", fontsize=7, family="monospace")
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[:, :, :3].copy()
+    canvas.draw()  # type: ignore[no-untyped-call]
+    return np.asarray(canvas.buffer_rgba())[:, :, :3].copy()  # type: ignore[no-untyped-call]
 
 
 def draw_field(axis: Any, field: Field, values: np.ndarray) -> None:

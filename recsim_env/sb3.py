@@ -70,7 +70,9 @@ class SB3VecEnv(VecEnv):
             return list(result if indices is None else result[self._get_indices(indices)])
         return [result] * self._count(indices)
 
-    def env_is_wrapped(self, wrapper_class: type[gymnasium.Wrapper[Any, Any, Any, Any]], indices: Any = None) -> list[bool]:
+    def env_is_wrapped(
+        self, wrapper_class: type[gymnasium.Wrapper[Any, Any, Any, Any]], indices: Any = None
+    ) -> list[bool]:
         return [False] * self._count(indices)
 
     def _count(self, indices: Any) -> int:

@@ -7,7 +7,7 @@ from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Any, ClassVar, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -24,6 +24,7 @@ Slate: TypeAlias = Any
 Scratch: TypeAlias = Any
 Rng: TypeAlias = Any
 
+SAFETY_HORIZON = 5000  # far beyond any session that ends by itself
 VERBS = ("arrive", "come_back", "offer", "respond", "evolve", "reward", "left", "appeal")
 
 
@@ -52,7 +53,7 @@ class Scenario:
 
     num_candidates: int = param(10, "items on offer at a step", low=1, high=100_000)
     slate_size: int = param(1, "items shown at a step", low=1, high=1000)
-    horizon: int = param(5000, "steps after which we stop looking at a session (truncated)", low=1)
+    horizon: int = param(SAFETY_HORIZON, "steps after which we stop looking at a session (truncated)", low=1)
 
     label: ClassVar[str] = "clicked"  # the response column that a myopic recommender predicts
     first_slate: ClassVar[str] = "none"  # "random": a session starts with a random, unrewarded slate
@@ -64,6 +65,10 @@ class Scenario:
                 f"{type(self).__name__}.slate_size must be at most num_candidates ({self.num_candidates}), "
                 f"not {self.slate_size}"
             )
+
+    if TYPE_CHECKING:  # the arrays of `tables()`, which verbs read as self.NAME
+
+        def __getattr__(self, name: str) -> Any: ...
 
     # -- what things are made of ---------------------------------------------------------------------
 
@@ -107,9 +112,7 @@ class Scenario:
         """Fill `items`, the candidates on offer now."""
         raise ScenarioError("a scenario must define offer(self, user, items, rng)")
 
-    def respond(
-        self, user: User, items: Items, slate: Slate, responses: Responses, scratch: Scratch, rng: Rng
-    ) -> None:
+    def respond(self, user: User, items: Items, slate: Slate, responses: Responses, scratch: Scratch, rng: Rng) -> None:
         """Fill `responses`, one record a place of the slate; they start as zeros."""
         raise ScenarioError("a scenario must define respond(self, user, items, slate, responses, scratch, rng)")
 
@@ -158,11 +161,13 @@ class Scenario:
     def compiled_self(self) -> Any:
         """What verbs get as `self`: a namedtuple of the numbers and of the tables, which are read-only."""
         names = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        values = {k: int(v) if type(v) not in (float, bool) else v for k, v in names.items() if not isinstance(v, str)}
+        values: dict[str, Any] = {
+            k: int(v) if type(v) not in (float, bool) else v for k, v in names.items() if not isinstance(v, str)
+        }
         for name, table in self.tables().items():
             values[name] = np.ascontiguousarray(table)
             values[name].flags.writeable = False
-        return tuple_class(type(self), tuple(values))(**values)
+        return tuple_class(type(self), tuple(values))(**values)  # type: ignore[arg-type]
 
     @classmethod
     def verbs(cls) -> Verbs:
@@ -178,6 +183,6 @@ class Scenario:
 
 
 @cache
-def tuple_class(owner: type, names: tuple[str, ...]) -> Any:
+def tuple_class(owner: Any, names: tuple[str, ...]) -> Any:
     """One namedtuple class a scenario class, since numba compiles anew for each class."""
-    return namedtuple(owner.__name__, names)  # noqa: PYI024
+    return namedtuple(owner.__name__, names)

@@ -65,6 +65,8 @@ def class_in_file(path: Path, name: str) -> type[Scenario]:
         raise ScenarioError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
     found = getattr(module, name, None)
     if not (isinstance(found, type) and issubclass(found, Scenario)):
-        own = [k for k, v in vars(module).items() if isinstance(v, type) and issubclass(v, Scenario) and v is not Scenario]
+        own = [
+            k for k, v in vars(module).items() if isinstance(v, type) and issubclass(v, Scenario) and v is not Scenario
+        ]
         raise unknown(f"scenario class in {path}", name, own)
     return found

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numba
@@ -43,7 +44,7 @@ class Options:
             raise InvalidParameter(f"Options.observe must be 'partial' or 'full', not {self.observe!r}")
 
 
-@numba.njit(nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True)
 def within(slates: Any, count: int) -> bool:
     """Whether all positions lie in [0, count), in one pass."""
     for position in slates.flat:  # noqa: SIM110 - compiled
@@ -73,9 +74,7 @@ class Simulator:
         jit: another compiler, for checks; by default as `options.jit` says.
     """
 
-    def __init__(
-        self, scenario: Scenario, n: int, options: Options, *, autoreset: bool, jit: Jit | None = JIT
-    ) -> None:
+    def __init__(self, scenario: Scenario, n: int, options: Options, *, autoreset: bool, jit: Jit | None = JIT) -> None:
         if n < 1:
             raise InvalidParameter(f"the number of users must be 1 or more, not {n}")
         self.scenario, self.n, self.options = scenario, n, options
@@ -94,7 +93,7 @@ class Simulator:
     def _slices(self, options: Options) -> list[tuple[int, int, int]]:
         threads = options.threads or min(os.cpu_count() or 1, max(1, self.n // USERS_A_THREAD))
         edges = np.linspace(0, self.n, min(threads, self.n) + 1 if options.jit else 2).astype(int).tolist()
-        return [(low, high, slot) for slot, (low, high) in enumerate(zip(edges[:-1], edges[1:], strict=True))]
+        return [(low, high, slot) for slot, (low, high) in enumerate(pairwise(edges))]
 
     def _new_state(self) -> State:
         n, s = self.n, self.scenario
@@ -154,7 +153,9 @@ class Simulator:
         slates, count = np.asarray(action), self.scenario.num_candidates
         shape = (self.n, self.scenario.slate_size)
         if slates.dtype.kind not in "iu":
-            raise InvalidAction(f"an action holds candidate positions, whole numbers from 0 to {count - 1}, not {action!r}")
+            raise InvalidAction(
+                f"an action holds candidate positions, whole numbers from 0 to {count - 1}, not {action!r}"
+            )
         if slates.shape != shape and not (shape[1] == 1 and slates.shape == shape[:1]):
             raise InvalidAction(f"an action has the shape {shape} (users, places of the slate), not {slates.shape}")
         if not within(slates, count):

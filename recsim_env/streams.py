@@ -73,14 +73,14 @@ def root_key(seed: int, purpose: Purpose) -> int:
             return key
 
 
-@njit(nogil=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True)
 def mix_compiled(z: Any) -> Any:
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return z ^ (z >> np.uint64(31))
 
 
-@njit(nogil=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True)
 def chain_compiled(key: Any, link: Any) -> Any:
     return mix_compiled(key + U_GOLDEN * np.uint64(link + 1))
 
@@ -142,7 +142,7 @@ def categorical(rng: Any, weights: Any) -> int:
     return last
 
 
-class Stream(np.record):
+class Stream(np.record):  # type: ignore[misc]
     """One verb's random numbers: the record (key, state), with methods."""
 
     key: Any
@@ -177,7 +177,7 @@ class Stream(np.record):
 STREAM = np.dtype((Stream, [("key", np.uint64), ("state", np.uint64)]))
 
 
-@overload_method(types.Record, "rekey")  # type: ignore[untyped-decorator]
+@overload_method(types.Record, "rekey")
 def rekey_compiled(rng: Any, base: Any, counter: Any) -> Any:
     def rekey(rng: Any, base: Any, counter: Any) -> None:
         key = chain_compiled(base, counter)
@@ -187,7 +187,7 @@ def rekey_compiled(rng: Any, base: Any, counter: Any) -> Any:
     return rekey
 
 
-@overload_method(types.Record, "at")  # type: ignore[untyped-decorator]
+@overload_method(types.Record, "at")
 def at_compiled(rng: Any, position: Any) -> Any:
     def at(rng: Any, position: Any) -> Any:
         rng.state = rng.key + U_GOLDEN * (np.uint64(position + 1) << np.uint64(32))
@@ -196,7 +196,7 @@ def at_compiled(rng: Any, position: Any) -> Any:
     return at
 
 
-@overload_method(types.Record, "uniform")  # type: ignore[untyped-decorator]
+@overload_method(types.Record, "uniform")
 def uniform_compiled(rng: Any) -> Any:
     def uniform(rng: Any) -> float:
         rng.state = rng.state + U_GOLDEN

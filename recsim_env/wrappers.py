@@ -115,7 +115,8 @@ class InteractionBudget(VectorWrapper):
         """As the environment's; raises `BudgetSpent` before a step that would exceed the budget."""
         if self.spent + self.num_envs > self.budget:
             raise BudgetSpent(
-                f"a step of {self.num_envs} users would exceed the budget of {self.budget} user-steps ({self.spent} spent)"
+                f"a step of {self.num_envs} users would exceed the budget of {self.budget} user-steps "
+                f"({self.spent} spent)"
             )
         result = self.env.step(actions)
         self.spent += self.num_envs

@@ -83,9 +83,7 @@ class InterestEvolution(Scenario):
         for position in range(len(items)):
             items[position].topic = rng.integer(self.num_topics)
 
-    def respond(
-        self, user: User, items: Items, slate: Slate, responses: Responses, scratch: Scratch, rng: Rng
-    ) -> None:
+    def respond(self, user: User, items: Items, slate: Slate, responses: Responses, scratch: Scratch, rng: Rng) -> None:
         for place in range(len(slate)):
             scratch[place] = user.interests[items[slate[place]].topic]
         chosen = choose(self, scratch, rng)

@@ -58,9 +58,7 @@ class LongTermSatisfaction(Scenario):
         for position in range(len(items)):
             items[position].clickbait = rng.uniform()
 
-    def respond(
-        self, user: User, items: Items, slate: Slate, responses: Responses, scratch: Scratch, rng: Rng
-    ) -> None:
+    def respond(self, user: User, items: Items, slate: Slate, responses: Responses, scratch: Scratch, rng: Rng) -> None:
         mean = mean_log_engagement(self, user, items[slate[0]].clickbait)
         responses[0].clicked = 1.0
         responses[0].engagement = rng.lognormal(mean, self.engagement_sd)

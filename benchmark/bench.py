@@ -1,0 +1,124 @@
+"""The command `bench`: progress while it runs, a ranking when it is done."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pandas as pd
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from benchmark.experiment import Experiment, claim, evaluations, locked, run_all
+from benchmark.listing import table
+from benchmark.recorder import Scalars
+from benchmark.statistics import rank_agents
+from recsim_env.errors import InvalidParameter
+from recsim_env.files import whole
+
+
+class Bars:
+    """A bar a running run; plain lines where the output is not a terminal."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.runs, self.began = experiment.runs(), time.monotonic()
+        self.live = sys.stdout.isatty()
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+        )
+        self.bars = Progress(
+            *columns,
+            TextColumn("{task.fields[latest]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            disable=not self.live,
+        )
+        self.tasks: dict[int, TaskID] = {}
+        self.finished = 0
+
+    def __enter__(self) -> Self:
+        self.bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bars.stop()
+
+    def name(self, number: int) -> str:
+        return f"{self.runs[number].agent} seed {self.runs[number].seed}"
+
+    def update(self, number: int, step: int, scalars: Scalars) -> None:
+        if number not in self.tasks:
+            self.tasks[number] = self.bars.add_task(self.name(number), total=self.runs[number].steps, latest="")
+        reward, fps = scalars.get("eval/mean_reward"), scalars.get("time/fps")
+        latest = (f"engagement {reward:.1f}" if reward is not None else "") + (f", {fps:,.0f} steps/s" if fps else "")
+        self.bars.update(self.tasks[number], completed=step, latest=latest)
+
+    def done(self, number: int) -> None:
+        self.finished += 1
+        if number in self.tasks:
+            self.bars.remove_task(self.tasks.pop(number))
+        line = f"[{self.finished}/{len(self.runs)}] {self.name(number)} done, {time.monotonic() - self.began:.0f} s"
+        self.bars.console.print(line, highlight=False) if self.live else print(line, flush=True)
+
+
+def run_bench(experiment: Experiment, out: Path, workers: int) -> None:
+    """Check, run what is missing, write ranking.csv, and print the ranking.
+
+    Raises:
+        RecSimError: of any kind, before anything starts.
+    """
+    if workers < 0:
+        raise InvalidParameter(f"--workers must be 0 (one a core) or more, not {workers}")
+    experiment.check()
+    with locked(out):
+        claim(experiment, out)
+        try:
+            with Bars(experiment) as bars:
+                run_all(experiment, out, workers or os.cpu_count() or 1, bars)
+        except KeyboardInterrupt:
+            whole_runs = sum(run.folder(out).exists() for run in experiment.runs())
+            print(
+                f"{whole_runs} of {len(experiment.runs())} runs are whole; the same command goes on from there",
+                file=sys.stderr,
+            )
+            raise
+        results = evaluations(experiment, out)
+        rankings = {people: rank_agents(group) for people, group in results.groupby("people", sort=False)}
+        with whole(out / "ranking.csv") as part:
+            pd.concat([r.assign(people=p) for p, r in rankings.items()]).to_csv(part, index=False)
+    for people, ranking in rankings.items():
+        print_ranking(experiment, str(people), ranking)
+    print(f"\nTables: {out}/ranking.csv. Curves: recsim-env tensorboard {out}")
+
+
+def print_ranking(experiment: Experiment, people: str, ranking: pd.DataFrame) -> None:
+    """The ranking of one group of people on the terminal."""
+    group = "" if people == "all" else f", {people} people"
+    replicate = f"{experiment.seeds} seeds" if experiment.seeds > 1 else "users of one seed"
+    title = (
+        f"{experiment.scenario}{group}: engagement of a session, 95 % intervals over {replicate} "
+        f"({experiment.users:,} users a seed, {experiment.steps:,} user-steps of training)"
+    )
+    made = table("", "rank", "agent", "engagement", "over random, same users", "length", "clicks a step")
+    for row in ranking.itertuples():
+        gain = f"{row.gain:+.1f} ({row.gain_low:+.1f} to {row.gain_high:+.1f})" if "gain" in ranking else ""
+        made.add_row(
+            str(row.rank), str(row.agent), f"{row.engagement:.1f} ({row.low:.1f} to {row.high:.1f})", gain,
+            f"{row.length:.1f}", f"{row.click_rate:.3f}",
+        )  # fmt: skip
+    console = Console(width=None if sys.stdout.isatty() else 110)
+    console.print(title, highlight=False)
+    console.print(made)
+    console.print("Agents share a rank while they cannot be told apart from the best of it, user by user.", style="dim")
+    cut = float(ranking["cut"].max())
+    if cut > 0:
+        console.print(f"Up to {100 * cut:.1f} % of an agent's sessions were cut at the horizon.", style="yellow")

@@ -1,0 +1,96 @@
+"""Each evaluation user plays exactly their first session, to its end, whatever the agent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from recsim_env.agent import Agent
+from recsim_env.env import RecVectorEnv
+from recsim_env.scenario import Scenario
+from recsim_env.simulator import Options
+from recsim_env.streams import Purpose
+
+BLOCK = 1000  # users side by side; a float32 network's rows change with the batch, so it is the same everywhere
+COLUMNS = ("engagement", "length", "click_rate")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """First sessions of users nobody trained on.
+
+    Attributes:
+        table: a row a user: seed, people, user, engagement, length, clicks, cut (by the horizon).
+    """
+
+    table: pd.DataFrame
+
+    @property
+    def summary(self) -> dict[str, float]:
+        """Mean engagement and length, clicks a step pooled over users, and the share of sessions cut."""
+        t = self.table
+        return {
+            "engagement": float(t["engagement"].mean()),
+            "length": float(t["length"].mean()),
+            "click_rate": float(t["clicks"].sum() / t["length"].sum()),
+            "cut": float(t["cut"].mean()),
+        }
+
+
+def peoples(scenario: Scenario) -> list[tuple[str, Scenario]]:
+    """The groups to evaluate: everybody, or in a persistent population the known people and the new ones."""
+    if not hasattr(scenario, "people"):
+        return [("all", scenario)]
+    return [(group, replaced(scenario, people=group)) for group in ("known", "new")]
+
+
+def replaced(scenario: Scenario, **values: Any) -> Scenario:
+    """The same world with other parameters."""
+    import dataclasses
+
+    return dataclasses.replace(scenario, **values)
+
+
+def evaluate(
+    agent: Agent, scenario: Scenario, *, users: int, seed: int, purpose: Purpose, threads: int = 0
+) -> Evaluation:
+    """Play `users` users' first sessions in each group of people, in blocks of 1,000.
+
+    The same (scenario, users, seed, purpose) gives every agent the same people with the same luck.
+    """
+    from agents.torch_tools import one_thread
+
+    parts = []
+    with one_thread():
+        for people, world in peoples(scenario):
+            for first in range(0, users, BLOCK):
+                options = Options(
+                    purpose=purpose, first_user=first, threads=threads, **type(agent).options(agent.config)
+                )
+                envs = RecVectorEnv(world, min(BLOCK, users - first), options)
+                parts.append(play(agent, envs, seed).assign(people=people))
+    table = pd.concat(parts, ignore_index=True).assign(seed=seed)
+    return Evaluation(table[["seed", "people", "user", "engagement", "length", "clicks", "cut"]])
+
+
+def play(agent: Agent, envs: RecVectorEnv, seed: int) -> pd.DataFrame:
+    """One block: step until everybody's first session is over; who finishes first is not who is counted."""
+    n, first = envs.num_envs, envs.options.first_user
+    rng = np.random.default_rng([seed, first])
+    engagement, length, clicks = np.zeros(n), np.zeros(n, np.int64), np.zeros(n)
+    cut, playing = np.zeros(n, bool), np.ones(n, bool)
+    observation, _ = envs.reset(seed=seed)
+    while playing.any():
+        observation, _, terminated, _, info = envs.step(agent.act(observation, rng))
+        if "_session" not in info:
+            continue
+        ended, session = info["_session"] & playing, info["session"]
+        engagement[ended], length[ended] = session["engagement"][ended], session["length"][ended]
+        clicks[ended] = (session["click_rate"] * session["length"])[ended]
+        cut[ended] = ~terminated[ended]
+        playing &= ~ended
+    users = np.arange(first, first + n)
+    return pd.DataFrame({"user": users, "engagement": engagement, "length": length, "clicks": clicks, "cut": cut})

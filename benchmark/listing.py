@@ -1,0 +1,84 @@
+"""Tables of scenarios, agents and their parameters on a terminal."""
+
+from __future__ import annotations
+
+import dataclasses
+from enum import IntEnum
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from recsim_env.agent import agent_class, registered_agents
+from recsim_env.parameters import hints
+from recsim_env.registration import find_world, gymnasium_id, load_class, preset_files, registered
+
+
+def first_line(thing: Any) -> str:
+    return (thing.__doc__ or "").strip().split("\n")[0]
+
+
+def table(title: str, *columns: str) -> Table:
+    """An empty table; its last column may take several lines."""
+    made = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD)
+    for column in columns:
+        made.add_column(column, no_wrap=column != columns[-1], overflow="fold")
+    return made
+
+
+def list_scenarios() -> None:
+    """Every installed scenario."""
+    made = table("Scenarios", "name", "Gymnasium id", "presets", "what it is")
+    for name, point in registered().items():
+        scenario = load_class(name)
+        made.add_row(name, gymnasium_id(point), ", ".join(preset_files(scenario)), first_line(scenario))
+    Console().print(made)
+
+
+def list_agents() -> None:
+    """Every installed agent."""
+    made = table("Agents", "name", "learns", "sees", "what it is")
+    for name in registered_agents():
+        kind = agent_class(name)
+        made.add_row(name, "yes" if kind.learns else "no", kind.observe, first_line(kind))
+    Console().print(made)
+
+
+def show_fields(title: str, owner: Any, values: dict[str, Any]) -> None:
+    """The fields of a dataclass with their defaults, ranges and meanings."""
+    made = table(title, "name", "default", "type", "range", "meaning")
+    for field in dataclasses.fields(owner):
+        default = values.get(field.name, field.default)
+        default = default.name.lower() if isinstance(default, IntEnum) else repr(default)
+        made.add_row(
+            field.name,
+            default,
+            kind_of(hints(owner)[field.name]),
+            range_of(field.metadata),
+            field.metadata.get("about", ""),
+        )
+    Console().print(made)
+
+
+def kind_of(kind: Any) -> str:
+    if isinstance(kind, type) and issubclass(kind, IntEnum):
+        return " | ".join(member.name.lower() for member in kind)
+    return getattr(kind, "__name__", str(kind))
+
+
+def range_of(metadata: Any) -> str:
+    low, high = metadata.get("low", float("-inf")), metadata.get("high", float("inf"))
+    return "" if low == -float("inf") and high == float("inf") else f"{low:g} to {high:g}"
+
+
+def show_scenario(name: str) -> None:
+    """One scenario's parameters, as its preset sets them."""
+    world = find_world(name)
+    show_fields(f"{name}: {first_line(world.scenario)}", world.scenario, dict(world.parameters))
+
+
+def show_agent(name: str) -> None:
+    """One agent's settings."""
+    kind = agent_class(name)
+    show_fields(f"{name}: {first_line(kind)}", kind.Config, {})

@@ -1,0 +1,122 @@
+"""One run: an agent trained with one seed and evaluated; its folder is whole or absent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmark.evaluation import evaluate, peoples
+from benchmark.recorder import Recorder, Scalars
+from recsim_env.agent import Agent, WorldSpec, agent_class
+from recsim_env.env import RecVectorEnv
+from recsim_env.files import remove
+from recsim_env.parameters import build
+from recsim_env.registration import find_world
+from recsim_env.scenario import Scenario
+from recsim_env.simulator import Options
+from recsim_env.streams import Purpose
+from recsim_env.wrappers import InteractionBudget
+
+VALIDATION_USERS = 200
+Tell = Callable[[int, Scalars], None]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run is, in plain values that fit in a file."""
+
+    scenario: str
+    parameters: dict[str, Any]
+    agent: str
+    settings: dict[str, Any]
+    seed: int
+    steps: int
+    users: int  # to evaluate on
+
+    def folder(self, out: Path) -> Path:
+        """runs/NAME/SCENARIO/AGENT/seed-K."""
+        scenario = Path(self.scenario.replace(":", "-")).name
+        return out / scenario / self.agent / f"seed-{self.seed}"
+
+    def world(self) -> Scenario:
+        """The scenario it plays in."""
+        return find_world(self.scenario).make(**self.parameters)
+
+    def config(self) -> Any:
+        """The agent's settings, its seed among them."""
+        return build(agent_class(self.agent).Config, {"seed": self.seed, **self.settings}, f"agent {self.agent}")
+
+
+def aside(folder: Path) -> Path:
+    """Where a run is written until it is whole; TensorBoard can watch it there."""
+    return folder.with_name(folder.name + ".part")
+
+
+def training_envs(agent: type[Agent], config: Any, scenario: Scenario, seed: int, threads: int) -> RecVectorEnv:
+    """Users to train on; of a persistent population the known people."""
+    options = Options(purpose=Purpose.TRAIN, threads=threads, **agent.options(config))
+    envs = RecVectorEnv(peoples(scenario)[0][1], config.users, options)
+    envs.reset(seed=seed)
+    return envs
+
+
+def train(run: Run, scenario: Scenario, write: Callable[[Scalars, int], None], tell: Tell, threads: int) -> Agent:
+    """The run's agent after its budget; what does not learn is ready at once."""
+    kind, config = agent_class(run.agent), run.config()
+    envs = training_envs(kind, config, scenario, run.seed, threads)
+    agent = kind(config, WorldSpec.of(envs))
+    if not kind.learns:
+        return agent
+
+    def validate() -> Scalars:
+        summary = evaluate(
+            agent,
+            peoples(scenario)[0][1],
+            users=VALIDATION_USERS,
+            seed=run.seed,
+            purpose=Purpose.VALIDATE,
+            threads=threads,
+        ).summary
+        return {
+            "eval/mean_reward": summary["engagement"],
+            "eval/mean_ep_length": summary["length"],
+            "eval/click_rate": summary["click_rate"],
+        }
+
+    recorder = Recorder(InteractionBudget(envs, run.steps), write, validate, tell)
+    agent.train(recorder, run.steps, recorder)
+    recorder.finish()
+    return agent
+
+
+def execute(run: Run, out: Path, tell: Tell, threads: int = 0) -> None:
+    """Train, evaluate on test users, and leave the run's folder: run.json, agent/, evaluation.parquet, curves."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    folder = run.folder(out)
+    part = aside(folder)
+    remove(part)
+    part.mkdir(parents=True)
+    scenario = run.world()
+    with SummaryWriter(str(part)) as writer:
+
+        def write(scalars: Scalars, step: int) -> None:
+            for name, value in scalars.items():
+                writer.add_scalar(name, value, step)
+
+        agent = train(run, scenario, write, tell, threads)
+        agent.save(part / "agent")
+        result = evaluate(agent, scenario, users=run.users, seed=run.seed, purpose=Purpose.TEST, threads=threads)
+        if not type(agent).learns:  # a level line beside the curves of those that learn
+            for step in (0, run.steps):
+                write(
+                    {"eval/mean_reward": result.summary["engagement"], "eval/mean_ep_length": result.summary["length"]},
+                    step,
+                )
+    result.table.assign(agent=run.agent).to_parquet(part / "evaluation.parquet", index=False)
+    (part / "run.json").write_text(json.dumps(asdict(run), indent=1) + "\n", encoding="utf-8")
+    part.rename(folder)
+    tell(run.steps, {"eval/mean_reward": result.summary["engagement"]})

@@ -1,0 +1,85 @@
+"""The command `evaluate`: one agent, one evaluation."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from benchmark.evaluation import evaluate
+from benchmark.run import Run, train, training_envs
+from benchmark.statistics import interval
+from recsim_env.agent import Agent, WorldSpec, agent_class
+from recsim_env.errors import AgentError, InvalidParameter
+from recsim_env.streams import Purpose
+
+
+def find_agent(run: Run, folder: str) -> Agent:
+    """The agent that was trained into a folder, or one by name, trained where it learns.
+
+    Raises:
+        AgentError: the folder holds no agent of a run.
+        InvalidParameter: an agent that learns, without steps to train it; or steps where nothing is trained.
+    """
+    scenario = run.world()
+    if folder:
+        if run.steps or run.settings:
+            raise InvalidParameter(f"{folder} is trained already: --steps and --set AGENT.key do not apply")
+        kind = agent_class(run.agent)
+        config = kind.Config(**json.loads((Path(folder) / "settings.json").read_text(encoding="utf-8")))
+        return kind.load(Path(folder), WorldSpec.of(training_envs(kind, config, scenario, 0, 0)))
+    learns = agent_class(run.agent).learns
+    if learns and not run.steps:
+        raise InvalidParameter(
+            f"{run.agent} learns: give --steps N to train it first, or --agent RUN/agent of a finished run"
+        )
+    if run.steps and not learns:
+        raise InvalidParameter(f"{run.agent} does not learn: --steps does not apply")
+    return train(run, scenario, lambda scalars, step: None, lambda step, scalars: None, 0)
+
+
+def agent_of_folder(folder: Path) -> str:
+    """The name of the agent whose run wrote `folder`."""
+    try:
+        return str(json.loads((folder.parent / "run.json").read_text(encoding="utf-8"))["agent"])
+    except (OSError, ValueError, KeyError):
+        raise AgentError(f"{folder} is not the agent folder of a run: there is no run.json beside it") from None
+
+
+def told(run: Run, table: pd.DataFrame) -> dict[str, Any]:
+    """The evaluation as it is printed; intervals are over users."""
+    low, high = interval(table["engagement"].to_numpy())
+    ci95 = [low, high] if len(table) > 1 else [None, None]
+    return {
+        "scenario": run.scenario,
+        "agent": run.agent,
+        "users": len(table),
+        "engagement": {"mean": float(table["engagement"].mean()), "ci95": ci95},
+        "length": {"mean": float(table["length"].mean())},
+        "click_rate": {"mean": float(table["clicks"].sum() / table["length"].sum())},
+    }
+
+
+def evaluate_one(
+    scenario: str, agent: str, parameters: dict[str, Any], settings: dict[str, Any],
+    users: int, seed: int, steps: int, *, as_json: bool,
+) -> None:  # fmt: skip
+    """Evaluate and print; of a persistent population the known people, with the new ones beside them."""
+    folder = agent if Path(agent).is_dir() else ""
+    name = agent_of_folder(Path(agent)) if folder else agent
+    run = Run(scenario, parameters, name, settings, seed, steps, users)
+    made = find_agent(run, folder)
+    table = evaluate(made, run.world(), users=users, seed=seed, purpose=Purpose.TEST).table
+    groups = [str(group) for group in table["people"].unique()]
+    result = told(run, table[table["people"] == groups[0]])
+    if len(groups) > 1:
+        result |= {"people": groups[0], "new_people": told(run, table[table["people"] == groups[1]])}
+    if as_json:
+        print(json.dumps(result))
+        return
+    low, high = result["engagement"]["ci95"]
+    span = f" (95 % interval over users {low:.2f} to {high:.2f})" if low is not None else ""
+    print(f"{name} in {scenario}, {users} users: engagement {result['engagement']['mean']:.2f}{span}, "
+          f"length {result['length']['mean']:.1f}, {result['click_rate']['mean']:.3f} clicks a step")  # fmt: skip
