@@ -26,7 +26,7 @@ PLAN_NAMES = """
     user user_id candidates candidate_ids response mask history history_ids totals hidden_user hidden_candidates appeal
     memory user_stop item_stop response_stop hidden_user_stop hidden_item_stop item_width response_width
     hidden_item_width user_id_word item_id_word allowed_word clicked_word clicked_whole slate_size history_steps
-    first_slate returns horizon
+    first_slate keeps_user horizon
 """.split()
 PLAN = np.dtype((np.record, [(name, np.int64) for name in PLAN_NAMES]))
 
@@ -183,7 +183,7 @@ def build_layout(scenario: Scenario, *, observe: str, history: int, totals: bool
         "slate_size": scenario.slate_size,
         "history_steps": history,
         "first_slate": scenario.first_slate == "random",
-        "returns": scenario.overrides("come_back"),
+        "keeps_user": scenario.keeps_user,
         "horizon": scenario.horizon,
     }
     columns = np.array([row for rows, _ in tables for row in rows], np.int64).reshape(-1, 4)

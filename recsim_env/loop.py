@@ -261,7 +261,7 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
             start = plan.history_ids - plan.memory
             for k in range(start, start + plan.history_steps * plan.slate_size):
                 memory[i, k] = -1.0
-        if plan.returns == 0 or session == 0:
+        if plan.keeps_user == 0 or session == 0:
             clear(user_words, i, 0, user_words.shape[1])
 
     @jit

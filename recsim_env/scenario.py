@@ -95,6 +95,11 @@ class Scenario:
         return False
 
     @property
+    def keeps_user(self) -> bool:
+        """Whether a user's record outlives a session; else it starts as zeros each time."""
+        return self.overrides("come_back")
+
+    @property
     def scratch_size(self) -> int:
         """How many float64 of scratch space `respond` gets."""
         return self.slate_size
