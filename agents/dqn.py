@@ -29,15 +29,15 @@ from recsim_env.parameters import param
 class DQNConfig(AgentConfig):
     """Settings of `dqn`."""
 
-    hidden: int = param(64, "width of the two hidden layers", low=1)
+    hidden: int = param(32, "width of the two hidden layers", low=1)
     gamma: float = param(0.99, "discount of the next step; 1 only where sessions are not cut", low=0, high=1)
-    learning_rate: float = param(1e-3, "of AdamW; falls linearly to a tenth", low=0)
-    weight_decay: float = param(1e-2, "of AdamW", low=0)
-    batch: int = param(256, "transitions an update", low=1)
+    learning_rate: float = param(3e-3, "of AdamW; falls linearly to a tenth", low=0)
+    weight_decay: float = param(0.1, "of AdamW", low=0)
+    batch: int = param(512, "transitions an update", low=1)
     updates: int = param(2, "updates a step of all users", low=1)
     replay: int = param(100_000, "transitions kept", low=1)
     warm_up: float = param(0.03, "share of the budget played at random before learning", low=0, high=0.5)
-    tau: float = param(0.01, "how far the target network moves toward the network at an update", low=0, high=1)
+    tau: float = param(0.02, "how far the target network moves toward the network at an update", low=0, high=1)
     epsilon: float = param(
         0.05, "exploration at the end; it falls linearly from 1 over a third of the budget", low=0, high=1
     )

@@ -13,7 +13,7 @@ import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from benchmark.experiment import Experiment, claim, evaluations, locked, run_all
+from benchmark.experiment import Experiment, check_folder, claim, evaluations, locked, run_all
 from benchmark.listing import table
 from benchmark.recorder import Scalars
 from benchmark.statistics import rank_agents
@@ -79,6 +79,7 @@ def run_bench(experiment: Experiment, out: Path, workers: int) -> None:
     if workers < 0:
         raise InvalidParameter(f"--workers must be 0 (one a core) or more, not {workers}")
     experiment.check()
+    check_folder(experiment, out)
     with locked(out):
         claim(experiment, out)
         try:

@@ -21,6 +21,16 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
 )
+
+
+def whole_number(text: str) -> int:
+    """An option's value, with the value in the message where it is not a whole number."""
+    try:
+        return int(text)
+    except ValueError:
+        raise typer.BadParameter(f"must be a whole number, not {text!r}") from None
+
+
 Scenario = Annotated[str, typer.Argument(help="A name, name:preset, file.yaml, or file.py:Class.")]
 Settings = Annotated[
     list[str] | None,
@@ -50,12 +60,16 @@ def split_settings(texts: list[str] | None, agents: list[str]) -> tuple[dict[str
 def bench(
     scenario: Scenario = "interest_evolution",
     agents: Annotated[str, typer.Option(help="Agents, separated by commas.")] = BENCH_AGENTS,
-    seeds: Annotated[int, typer.Option(help="How often each agent is trained, from seeds 0, 1, …")] = 3,
-    steps: Annotated[int, typer.Option(help="The budget of user-steps of every agent.")] = 200_000,
-    users: Annotated[int, typer.Option(help="Users a seed to evaluate on.")] = 1000,
+    seeds: Annotated[
+        int, typer.Option(help="How often each agent is trained, from seeds 0, 1, …", parser=whole_number, metavar="N")
+    ] = 3,
+    steps: Annotated[
+        int, typer.Option(help="The budget of user-steps of every agent.", parser=whole_number, metavar="N")
+    ] = 200_000,
+    users: Annotated[int, typer.Option(help="Users a seed to evaluate on.", parser=whole_number, metavar="N")] = 1000,
     set_: Settings = None,
     out: Annotated[Path | None, typer.Option(help="The folder of the runs. Default: runs/SCENARIO.")] = None,
-    workers: Annotated[int, typer.Option(help="Processes. 0: one a core.")] = 0,
+    workers: Annotated[int, typer.Option(help="Processes. 0: one a core.", parser=whole_number, metavar="N")] = 0,
 ) -> None:
     """Train agents, evaluate them on users nobody trained on, and rank them. Run it again to resume."""
     from benchmark.bench import run_bench
@@ -71,9 +85,16 @@ def bench(
 def evaluate(
     scenario: Scenario,
     agent: Annotated[str, typer.Option(help="An agent's name, or the folder of a trained one (RUN/agent).")],
-    users: Annotated[int, typer.Option(help="Users to evaluate on.", min=1)] = 1000,
-    seed: Annotated[int, typer.Option(help="Which users and, where the agent is trained first, its seed.", min=0)] = 0,
-    steps: Annotated[int, typer.Option(help="Train first, with a budget of so many user-steps.", min=0)] = 0,
+    users: Annotated[int, typer.Option(help="Users to evaluate on.", parser=whole_number, metavar="N")] = 1000,
+    seed: Annotated[
+        int,
+        typer.Option(
+            help="Which users and, where the agent is trained first, its seed.", parser=whole_number, metavar="N"
+        ),
+    ] = 0,
+    steps: Annotated[
+        int, typer.Option(help="Train first, with a budget of so many user-steps.", parser=whole_number, metavar="N")
+    ] = 0,
     set_: Settings = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -104,7 +125,7 @@ def agents(name: Annotated[str | None, typer.Argument(help="One agent, to see it
 @app.command()
 def tensorboard(
     runs: Annotated[Path, typer.Argument(help="A folder of runs.")] = Path("runs"),
-    port: Annotated[int, typer.Option(help="The port on this machine.", min=1, max=65535)] = 6006,
+    port: Annotated[int, typer.Option(help="The port on this machine.", parser=whole_number, metavar="N")] = 6006,
 ) -> None:
     """Show the curves of runs in TensorBoard, on this machine only."""
     from benchmark.curves import serve

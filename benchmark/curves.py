@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from recsim_env.errors import RecSimError, RunFolderError
+from recsim_env.errors import InvalidParameter, RecSimError, RunFolderError
 
 
 def serve(runs: Path, port: int) -> None:
@@ -14,7 +14,10 @@ def serve(runs: Path, port: int) -> None:
 
     Raises:
         RunFolderError: there are no curves in the folder.
+        InvalidParameter: no such port.
     """
+    if not 1 <= port <= 65535:
+        raise InvalidParameter(f"--port must lie in [1, 65535], not {port}")
     if not any(runs.rglob("events.out.tfevents.*")):
         raise RunFolderError(f"{runs} holds no curves; run `recsim-env bench` first, or name the folder of its runs")
     command = [

@@ -26,6 +26,7 @@ from recsim_env.errors import InvalidParameter, RunFolderError
 from recsim_env.files import remove, whole
 from recsim_env.registration import find_world
 
+LOCK = ".lock"
 PACKAGES = ("recsim-env", "gymnasium", "numba", "numpy", "pandas", "stable-baselines3", "torch")
 
 
@@ -90,21 +91,16 @@ def describe(experiment: Experiment) -> dict[str, Any]:
     return json.loads(json.dumps(asdict(experiment)))
 
 
-def claim(experiment: Experiment, out: Path) -> None:
-    """Write the experiment into its folder, or find the same one there.
+def check_folder(experiment: Experiment, out: Path) -> None:
+    """Whether the folder can take this experiment: it is new, empty, or holds the same one.
 
     Raises:
         RunFolderError: the folder holds another experiment or something else.
     """
     path = out / "experiment.json"
     if not path.exists():
-        if out.exists() and (not out.is_dir() or any(p.name != ".lock" for p in out.iterdir())):
+        if out.exists() and (not out.is_dir() or any(p.name != LOCK for p in out.iterdir())):
             raise RunFolderError(f"{out} exists and holds no experiment; choose another folder with --out")
-        machine = {"python": platform.python_version(), "machine": platform.machine(), "cores": os.cpu_count()}
-        versions = {name: version(name) for name in PACKAGES}
-        with whole(path) as part:
-            content = {"experiment": describe(experiment), "versions": versions, "machine": machine}
-            part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         return
     try:
         before = json.loads(path.read_text(encoding="utf-8"))["experiment"]
@@ -119,11 +115,23 @@ def claim(experiment: Experiment, out: Path) -> None:
         )
 
 
+def claim(experiment: Experiment, out: Path) -> None:
+    """Write the experiment into its folder, or find the same one there (see `check_folder`)."""
+    check_folder(experiment, out)
+    if (out / "experiment.json").exists():
+        return
+    machine = {"python": platform.python_version(), "machine": platform.machine(), "cores": os.cpu_count()}
+    versions = {name: version(name) for name in PACKAGES}
+    content = {"experiment": describe(experiment), "versions": versions, "machine": machine}
+    with whole(out / "experiment.json") as part:
+        part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
 @contextmanager
 def locked(out: Path) -> Iterator[None]:
     """Nobody else works in this folder meanwhile."""
     out.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(out / ".lock")
+    lock = FileLock(out / LOCK)
     try:
         lock.acquire(timeout=0)
     except Timeout:

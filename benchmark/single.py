@@ -67,6 +67,9 @@ def evaluate_one(
     users: int, seed: int, steps: int, *, as_json: bool,
 ) -> None:  # fmt: skip
     """Evaluate and print; of a persistent population the known people, with the new ones beside them."""
+    for option, value, low in (("users", users, 1), ("seed", seed, 0), ("steps", steps, 0)):
+        if value < low:
+            raise InvalidParameter(f"--{option} must be {low} or more, not {value}")
     folder = agent if Path(agent).is_dir() else ""
     name = agent_of_folder(Path(agent)) if folder else agent
     run = Run(scenario, parameters, name, settings, seed, steps, users)

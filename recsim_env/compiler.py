@@ -11,7 +11,9 @@ import numpy as np
 from recsim_env.borrow import borrow
 from recsim_env.link import JIT, Jit, link
 from recsim_env.loop import Loop, Mode, build_loop
+from recsim_env.rehearsal import rehearse_once
 from recsim_env.scenario import Scenario, Verbs
+from recsim_env.source import check_source
 from recsim_env.streams import chain, chain_compiled
 
 
@@ -32,5 +34,12 @@ def loop_of_verbs(verbs: Verbs, jit: Jit | None) -> Loop:
 
 
 def loop_of(scenario: Scenario, jit: Jit | None = JIT) -> Loop:
-    """The scenario's loop: compiled (kept for the class's verbs), or plain Python with `jit=None`."""
+    """The scenario's loop: compiled (kept for the class's verbs), or plain Python with `jit=None`.
+
+    Raises:
+        ScenarioError: a mistake in the verbs that shows before they are compiled.
+    """
+    if jit is not None:
+        check_source(scenario)
+        rehearse_once(scenario)
     return loop_of_verbs(type(scenario).verbs(), jit)

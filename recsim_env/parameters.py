@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any, TypeVar
 
+import numpy as np
+
 from recsim_env.errors import InvalidParameter, unknown
 
 T = TypeVar("T")
@@ -76,22 +78,23 @@ def describe(kind: type) -> str:
 
 
 def to_bool(value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
     if isinstance(value, str) and value.lower() in TRUTHS:
         return TRUTHS[value.lower()]
     raise ValueError
 
 
 def to_int(value: Any) -> int:
-    if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
+    number = int(value)
+    if isinstance(value, bool | np.bool_) or (not isinstance(value, str) and number != value):
         raise ValueError
-    return int(value)
+    return number
 
 
 def to_float(value: Any) -> float:
     number = float(value)
-    if isinstance(value, bool) or not math.isfinite(number):
+    if isinstance(value, bool | np.bool_) or not math.isfinite(number):
         raise ValueError
     return number
 
@@ -108,7 +111,7 @@ def to_enum(kind: type[IntEnum], value: Any) -> IntEnum:
         if value.lower() not in members:
             raise ValueError
         return members[value.lower()]
-    return kind(value)
+    return kind(to_int(value))
 
 
 CONVERTERS: dict[Any, Any] = {bool: to_bool, int: to_int, float: to_float, str: to_str}

@@ -8,7 +8,18 @@ from typing import Any
 import numpy as np
 
 KEPT = 4
-REFERENCES_WHEN_FREE = 3  # the pool's list, the loop variable, and getrefcount's argument
+
+
+def unheld(arrays: list[np.ndarray], references: int) -> np.ndarray | None:
+    """The first array that no more than `references` refer to: the list, and what this loop itself holds."""
+    for array in arrays:
+        if sys.getrefcount(array) == references:
+            return array
+    return None
+
+
+# How many a loop holds differs between Pythons (3.14 borrows), so it is measured.
+REFERENCES_WHEN_FREE = next(n for n in range(1, 9) if unheld([np.empty(0)], n) is not None)
 
 
 class ArrayPool:
@@ -23,9 +34,9 @@ class ArrayPool:
 
     def take(self) -> np.ndarray:
         """An array that nobody else refers to, its contents undefined."""
-        for array in self._arrays:
-            if sys.getrefcount(array) == REFERENCES_WHEN_FREE:
-                return array
+        free = unheld(self._arrays, REFERENCES_WHEN_FREE)
+        if free is not None:
+            return free
         array = np.empty(self.shape, self.dtype)
         if len(self._arrays) < KEPT:
             self._arrays.append(array)

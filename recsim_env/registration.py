@@ -14,7 +14,7 @@ from typing import Any
 import gymnasium
 
 from recsim_env.env import RecEnv, RecVectorEnv
-from recsim_env.errors import ScenarioError, unknown
+from recsim_env.errors import InvalidParameter, ScenarioError, unknown
 from recsim_env.parameters import build
 from recsim_env.scenario import Scenario
 from recsim_env.scenario_files import class_in_file, read_scenario_file
@@ -75,15 +75,15 @@ def preset_files(scenario: type[Scenario]) -> dict[str, Path]:
     }
 
 
-def find_world(text: str) -> World:
-    """A world by `name`, `name:preset`, `file.yaml` or `file.py:Class`.
+def find_world(text: str, above: tuple[Path, ...] = ()) -> World:
+    """A world by `name`, `name:preset`, `file.yaml` or `file.py:Class`; `above` are the files that named it.
 
     Raises:
         UnknownName: no such scenario, preset or class; with the nearest name.
         ScenarioError: a file that is not a scenario.
     """
     if text.endswith((".yaml", ".yml")):
-        return world_of_file(Path(text))
+        return world_of_file(Path(text), above)
     if ".py:" in text:
         path, _, name = text.rpartition(":")
         return World(name, class_in_file(Path(path), name), {})
@@ -94,12 +94,14 @@ def find_world(text: str) -> World:
     presets = preset_files(scenario)
     if preset not in presets:
         raise unknown(f"preset of {name}", preset, presets)
-    return dataclasses.replace(world_of_file(presets[preset]), name=text)
+    return dataclasses.replace(world_of_file(presets[preset], above), name=text)
 
 
-def world_of_file(path: Path) -> World:
+def world_of_file(path: Path, above: tuple[Path, ...] = ()) -> World:
+    if path.resolve() in above:
+        raise ScenarioError(f"{path} is built on itself")
     content = read_scenario_file(path)
-    base = find_world(content.scenario)
+    base = find_world(content.scenario, (*above, path.resolve()))
     return World(path.stem, base.scenario, {**base.parameters, **content.parameters})
 
 
@@ -107,13 +109,21 @@ def parts(scenario: str | Scenario, preset: str | None, values: dict[str, Any]) 
     """A scenario and the options of its environment from keywords; each keyword belongs to one of the two."""
     options = build(Options, {name: values.pop(name) for name in OPTION_NAMES if name in values}, "the environment")
     if isinstance(scenario, Scenario):
+        if preset is not None:
+            raise InvalidParameter(f"preset {preset!r} belongs to a scenario's name, not to a scenario with parameters")
+        check_names(type(scenario).__name__, type(scenario), values)
         return dataclasses.replace(scenario, **values) if values else scenario, options
     world = find_world(f"{scenario}:{preset}" if preset else scenario)
-    for name in values:
-        known = [field.name for field in dataclasses.fields(world.scenario)]
-        if name not in known:
-            raise unknown(f"parameter of {world.name}", name, [*known, *OPTION_NAMES])
+    check_names(world.name, world.scenario, values)
     return world.make(**values), options
+
+
+def check_names(world: str, scenario: type[Scenario], values: Mapping[str, Any]) -> None:
+    """Refuse a keyword that is no parameter, with the nearest parameter or option."""
+    known = [field.name for field in dataclasses.fields(scenario)]
+    for name in values:
+        if name not in known:
+            raise unknown(f"parameter of {world}", name, [*known, *OPTION_NAMES])
 
 
 def make_env(

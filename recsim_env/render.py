@@ -33,7 +33,7 @@ def lines_of(simulator: Simulator, i: int) -> list[str]:
     lines = [f"{type(scenario).__name__}: user {simulator.options.first_user + i}, session {life.session}, "
              f"step {life.step}, engagement {life.engagement:.2f}"]  # fmt: skip
     lines += [f"  {f.name:<12} {shown(f, state.users[i])}" for f in scenario.user_fields()]
-    if life.step == 0:
+    if life.step == 0 and scenario.first_slate == "none":
         return [*lines, "  no slate shown yet"]
     for place in range(scenario.slate_size):
         response = state.responses[i, place]

@@ -7,6 +7,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecEnv
 
 from recsim_env.env import RecVectorEnv
@@ -23,15 +24,15 @@ class SB3VecEnv(VecEnv):
 
     def __init__(self, envs: RecVectorEnv) -> None:
         self.envs = envs
-        space = envs.single_observation_space
-        super().__init__(envs.num_envs, flat_space(space), envs.single_action_space)  # type: ignore[arg-type]
+        self.parts: spaces.Dict = envs.single_observation_space  # type: ignore[assignment]
+        super().__init__(envs.num_envs, flat_space(self.parts), envs.single_action_space)
         self._actions = np.zeros(0)
         self._seed: int | None = None
 
     def reset(self) -> np.ndarray:
         observation, _ = self.envs.reset(seed=self._seed)
         self._seed = None
-        return flatten(observation, 1)
+        return flatten(self.parts, observation, 1)
 
     def step_async(self, actions: np.ndarray) -> None:
         self._actions = actions
@@ -43,11 +44,11 @@ class SB3VecEnv(VecEnv):
         for i in np.flatnonzero(ended):
             session = info["session"]
             infos[i] = {
-                "terminal_observation": flatten(info["final_obs"][i], 0),
+                "terminal_observation": flatten(self.parts, info["final_obs"][i], 0),
                 "TimeLimit.truncated": bool(truncated[i] and not terminated[i]),
                 "episode": {"r": float(session["engagement"][i]), "l": int(session["length"][i])},
             }
-        return flatten(observation, 1), rewards.astype(np.float32), ended, infos
+        return flatten(self.parts, observation, 1), rewards.astype(np.float32), ended, infos
 
     def seed(self, seed: int | None = None) -> Sequence[int | None]:
         """The next reset starts session 0 of this seed's users."""

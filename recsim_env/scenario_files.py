@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import sys
 from pathlib import Path
@@ -54,7 +55,7 @@ def class_in_file(path: Path, name: str) -> type[Scenario]:
     """
     if not path.is_file():
         raise ScenarioError(f"there is no scenario file {path}")
-    module_name = f"recsim_env_user_{path.stem}"
+    module_name = f"recsim_env_user_{path.stem}_{hashlib.sha256(bytes(path.resolve())).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(module_name, path)
     assert spec and spec.loader  # a .py file always has both
     module = importlib.util.module_from_spec(spec)
@@ -64,7 +65,7 @@ def class_in_file(path: Path, name: str) -> type[Scenario]:
     except Exception as error:
         raise ScenarioError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
     found = getattr(module, name, None)
-    if not (isinstance(found, type) and issubclass(found, Scenario)):
+    if not (isinstance(found, type) and issubclass(found, Scenario)) or found is Scenario:
         own = [
             k for k, v in vars(module).items() if isinstance(v, type) and issubclass(v, Scenario) and v is not Scenario
         ]

@@ -12,6 +12,7 @@ from typing import Any
 
 import numba
 import numpy as np
+from numba.core.errors import NumbaError
 
 from recsim_env.compiler import loop_of
 from recsim_env.errors import InvalidAction, InvalidParameter
@@ -20,6 +21,7 @@ from recsim_env.link import JIT, Jit
 from recsim_env.loop import LIFE, RESULT, State
 from recsim_env.parameters import param, validate
 from recsim_env.pool import ArrayPool
+from recsim_env.rehearsal import compile_error
 from recsim_env.scenario import Scenario
 from recsim_env.streams import STREAM, Purpose, chain_many, root_key
 
@@ -139,10 +141,13 @@ class Simulator:
 
     def _run(self, entry: Callable[..., None], *arguments: Any) -> None:
         given = (self.me, *self.layout.plan, *self.state, self.streams, self.scratch, *arguments)
-        if len(self.slices) == 1:
-            entry(*given, *self.slices[0])
-            return
-        list(executor(len(self.slices)).map(lambda piece: entry(*given, *piece), self.slices))
+        try:
+            if len(self.slices) == 1:
+                entry(*given, *self.slices[0])
+                return
+            list(executor(len(self.slices)).map(lambda piece: entry(*given, *piece), self.slices))
+        except NumbaError as error:  # at the first call, which compiles
+            raise compile_error(type(self.scenario), error) from error
 
     def check_slates(self, action: Any) -> np.ndarray:
         """`action` as (n, S) int64.

@@ -123,7 +123,10 @@ def gamma(rng: Any, shape: float, scale: float) -> float:
 
 def beta(rng: Any, a: float, b: float) -> float:
     x = rng.gamma(a, 1.0)
-    return x / (x + rng.gamma(b, 1.0))
+    y = rng.gamma(b, 1.0)
+    if x + y == 0.0:  # both too small for a float: all but nothing of such a beta lies at its ends
+        return 1.0 if rng.uniform() * (a + b) < a else 0.0
+    return x / (x + y)
 
 
 def categorical(rng: Any, weights: Any) -> int:

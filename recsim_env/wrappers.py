@@ -23,9 +23,10 @@ def flat_space(space: spaces.Dict) -> spaces.Box:
     return spaces.Box(low, high, dtype=np.float32)
 
 
-def flatten(observation: Observation, dims: int) -> np.ndarray:
-    """All keys side by side in one row (dims=0: of one user; dims=1: of each of n users)."""
-    return np.concatenate([part.reshape(*part.shape[:dims], -1) for part in observation.values()], axis=-1)
+def flatten(space: spaces.Dict, observation: Observation, dims: int) -> np.ndarray:
+    """All keys side by side in the space's order, in one row (dims=0: of one user; dims=1: of each of n users)."""
+    parts = [observation[name] for name in space]
+    return np.concatenate([part.reshape(*part.shape[:dims], -1) for part in parts], axis=-1)
 
 
 class FlatObservation(gymnasium.ObservationWrapper[np.ndarray, Any, Observation]):
@@ -34,10 +35,11 @@ class FlatObservation(gymnasium.ObservationWrapper[np.ndarray, Any, Observation]
     def __init__(self, env: gymnasium.Env[Observation, Any]) -> None:
         super().__init__(env)
         assert isinstance(env.observation_space, spaces.Dict)
-        self.observation_space = flat_space(env.observation_space)
+        self.parts: spaces.Dict = env.observation_space
+        self.observation_space = flat_space(self.parts)
 
     def observation(self, observation: Observation) -> np.ndarray:
-        return flatten(observation, 0)
+        return flatten(self.parts, observation, 0)
 
 
 def slate_of_number(number: int, count: int, places: int) -> np.ndarray:

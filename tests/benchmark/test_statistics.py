@@ -1,0 +1,66 @@
+"""Intervals and rankings, on tables whose answer is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from benchmark.statistics import interval, paired_difference, rank_agents
+
+
+def table(agent: str, engagement: np.ndarray, users: int = 50) -> pd.DataFrame:
+    """`engagement` (seeds,) plus the same luck of each user for every agent."""
+    parts = []
+    for seed, mean in enumerate(engagement):
+        luck = np.random.default_rng(seed).normal(0, 30, users)
+        parts.append(pd.DataFrame({"seed": seed, "user": np.arange(users), "engagement": mean + luck}))
+    return pd.concat(parts).assign(agent=agent, length=10, clicks=5.0, cut=False)
+
+
+def test_interval_is_students_t() -> None:
+    values = np.array([3.0, 5.0, 10.0])
+    expected = stats.t.interval(0.95, 2, values.mean(), stats.sem(values))
+    assert interval(values) == pytest.approx(expected)
+
+
+def test_interval_of_one_value_is_unbounded() -> None:
+    assert interval(np.array([3.0])) == (-np.inf, np.inf)
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+def test_interval_covers(seeds: int) -> None:
+    drawn = np.random.default_rng(1).normal(7.0, 2.0, (4000, seeds))
+    covered = np.mean([low <= 7.0 <= high for low, high in map(interval, drawn)])
+    assert 0.94 < covered < 0.96
+
+
+def test_paired_difference_takes_the_users_luck_out() -> None:
+    a, b = table("a", np.array([100.0, 101.0, 102.0])), table("b", np.array([99.0, 100.1, 100.9]))
+    mean, low, high = paired_difference(a, b)
+    assert mean == pytest.approx(1.0)
+    assert 0 < low < 1 < high < 2
+
+
+def test_the_same_policy_differs_by_exactly_nothing() -> None:
+    a = table("a", np.array([100.0, 90.0]))
+    assert paired_difference(a, a.assign(agent="b")) == (0.0, 0.0, 0.0)
+
+
+def test_ranking_states_ties() -> None:
+    worlds = [
+        table("random", np.array([50.0, 51.0, 49.0])),
+        table("good", np.array([100.0, 101.0, 102.0])),
+        table("as good", np.array([101.0, 100.0, 101.5])),
+    ]
+    ranking = rank_agents(pd.concat(worlds))
+    assert ranking[["agent", "rank"]].to_numpy().tolist() == [["good", 1], ["as good", 1], ["random", 3]]
+    assert ranking["gain"].tolist() == pytest.approx([51.0, 50.8333333, 0.0])
+    assert (ranking["click_rate"] == 0.5).all()
+
+
+def test_one_seed_ranks_over_users() -> None:
+    ranking = rank_agents(pd.concat([table("random", np.array([50.0])), table("good", np.array([60.0]))]))
+    assert ranking["rank"].tolist() == [1, 2]
+    assert np.isfinite(ranking["low"]).all()
