@@ -30,11 +30,11 @@ class TabularQConfig(AgentConfig):
     states: int = param(48, "clusters of what is known of the user", low=1)
     item_clusters: int = param(32, "clusters of item features", low=1)
     warm_up: float = param(0.05, "share of the budget played at random, to find the clusters", low=0.001, high=0.5)
-    alpha: float = param(0.2, "learning rate; of visit v it is alpha / v ** alpha_decay", low=0, high=1)
-    alpha_decay: float = param(0.3, "how fast the learning rate falls with visits", low=0, high=1)
+    alpha: float = param(0.5, "learning rate; of visit v it is alpha / v ** alpha_decay", low=0, high=1)
+    alpha_decay: float = param(0.5, "how fast the learning rate falls with visits", low=0, high=1)
     gamma: float = param(0.99, "discount of the next step; 1 only where sessions are not cut", low=0, high=1)
     epsilon: float = param(0.05, "exploration at the end; it falls linearly from 1 over half the budget", low=0, high=1)
-    totals: bool = param(True, "whether the session's sums so far are part of the state")
+    totals: bool = param(False, "whether the session's sums so far are part of the state")
 
 
 @numba.njit

@@ -85,7 +85,8 @@ class Interactions:
         shapes = {name: values.shape[1:] for name, values in columns.items()}
         table = pa.table({name: parquet_column(values) for name, values in columns.items()})
         with whole(path) as aside:
-            pq.write_table(table.replace_schema_metadata({SHAPES: json.dumps(shapes).encode()}), aside)
+            table = table.replace_schema_metadata({SHAPES: json.dumps(shapes).encode()})
+            pq.write_table(table, aside, write_page_checksum=True)
 
     @classmethod
     def from_parquet(cls, path: Path) -> Interactions:
@@ -95,7 +96,7 @@ class Interactions:
             DataError: the file is missing, damaged or something else.
         """
         try:
-            table = pq.read_table(path)
+            table = pq.read_table(path, page_checksum_verification=True)
             shapes = json.loads((table.schema.metadata or {})[SHAPES])
             columns = {name: array_of(table[name], shape) for name, shape in shapes.items()}
             return cls(
@@ -103,7 +104,7 @@ class Interactions:
                 responses={n.removeprefix(ANSWERED): v for n, v in columns.items() if n.startswith(ANSWERED)},
                 **{f.name: columns[f.name] for f in fields(cls) if f.name not in ("observations", "responses")},
             )
-        except (OSError, pa.ArrowException, KeyError, ValueError) as error:
+        except (OSError, pa.ArrowException, KeyError, ValueError, AttributeError, TypeError) as error:
             raise DataError(f"{path} holds no logged interactions: {' '.join(str(error).split())}") from error
 
 

@@ -52,14 +52,14 @@ def slate_of_number(number: int, count: int, places: int) -> np.ndarray:
     return slate
 
 
-class DiscreteSlates(gymnasium.ActionWrapper[Observation, Any, Any]):
+class DiscreteSlates(gymnasium.ActionWrapper[Any, Any, Any]):
     """Slates as one `Discrete` number: each ordered slate without repeats is an action.
 
     Raises:
         InvalidParameter: there are more than a million slates.
     """
 
-    def __init__(self, env: gymnasium.Env[Observation, Any]) -> None:
+    def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
         super().__init__(env)
         scenario = env.unwrapped.scenario  # type: ignore[attr-defined]
         self.count, self.places = scenario.num_candidates, scenario.slate_size
@@ -79,10 +79,10 @@ class DiscreteSlates(gymnasium.ActionWrapper[Observation, Any, Any]):
         return slate_of_number(int(number), self.count, self.places)
 
 
-class ScoresToSlate(gymnasium.ActionWrapper[Observation, Any, Any]):
+class ScoresToSlate(gymnasium.ActionWrapper[Any, Any, Any]):
     """Actions are scores (C,) from -1 to 1; the highest, best first, make the slate. Masked candidates come last."""
 
-    def __init__(self, env: gymnasium.Env[Observation, Any]) -> None:
+    def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
         super().__init__(env)
         scenario = env.unwrapped.scenario  # type: ignore[attr-defined]
         self.places = scenario.slate_size

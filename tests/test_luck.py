@@ -1,5 +1,8 @@
-"""A user's luck depends on (seed, purpose, user, session, step, verb, n) and on nothing else; states are compared, not only
-rewards. Each property is a function over simulators, and for each a bug is planted that it must catch."""
+"""A user's luck depends on (seed, purpose, user, session, step, verb, n) and on nothing else.
+
+States are compared, not only rewards. Each property is a function over worlds, and for each a bug is planted that it
+must catch.
+"""
 
 from __future__ import annotations
 
@@ -89,7 +92,7 @@ def compiled_is_plain(scenario: Scenario) -> bool:
 
 
 def agents_meet_the_same(scenario: Scenario, jit: bool = True) -> bool:
-    """Under two policies: the same people on arrival, and the same candidates where the offer does not read the user."""
+    """Under two policies: the same people on arrival, and the same candidates where the offer reads no user."""
     steps, n = (25, 40) if jit else (3, 3)
     slates = slates_of(scenario, n, steps)
     other = np.sort(scenario.num_candidates - 1 - slates, axis=2)

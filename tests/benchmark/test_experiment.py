@@ -88,7 +88,7 @@ def test_evaluation_is_paired_between_agents(out: Path) -> None:
 
 
 def test_the_number_of_workers_and_a_second_go_change_nothing(out: Path, tmp_path: Path) -> None:
-    """One worker, and with some runs taken away: the tables are equal byte for byte, and finished runs are not touched."""
+    """One worker, some runs taken away: tables are equal byte for byte, and finished runs are not touched."""
     again = tmp_path / "again"
     shutil.copytree(out, again)
     kept = [run for run in EXPERIMENT.runs() if run.seed == 0]

@@ -1,7 +1,7 @@
 """The published figures of `interest_evolution` and `long_term_satisfaction`, and of the preset `hard`.
 
 20,000 sessions a figure, seed fixed before looking. A figure passes when it differs from the published one by less
-than three times the combined standard error of both. (With 5,000 sessions of this seed one of the twelve did not: random
+than three times the combined standard error of both. (With 5,000 sessions of this seed one of twelve did not: random
 slates under proportional choice, 160.96 ± 0.17. 200,000 sessions of four seeds give 160.48 ± 0.03, 1.9 standard errors
 of the published 160.19 ± 0.15 away; so the number of sessions was raised for all, and the seed kept.)
 """

@@ -1,0 +1,1 @@
+"""Examples that the documents show and the tests run."""
