@@ -78,8 +78,10 @@ def run_bench(experiment: Experiment, out: Path, workers: int) -> None:
     """
     if workers < 0:
         raise InvalidParameter(f"--workers must be 0 (one a core) or more, not {workers}")
-    experiment.check()
+    scenario = experiment.check()
     check_folder(experiment, out)
+    if scenario.summary():
+        print(f"{experiment.scenario}: {scenario.summary()}", flush=True)
     with locked(out):
         claim(experiment, out)
         try:

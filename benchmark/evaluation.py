@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from agents.torch_tools import one_thread
 from recsim_env.agent import Agent
 from recsim_env.env import RecVectorEnv
 from recsim_env.scenario import Scenario
@@ -44,14 +45,7 @@ def peoples(scenario: Scenario) -> list[tuple[str, Scenario]]:
     """The groups to evaluate: everybody, or in a persistent population the known people and the new ones."""
     if not hasattr(scenario, "people"):
         return [("all", scenario)]
-    return [(group, replaced(scenario, people=group)) for group in ("known", "new")]
-
-
-def replaced(scenario: Scenario, **values: Any) -> Scenario:
-    """The same world with other parameters."""
-    import dataclasses
-
-    return dataclasses.replace(scenario, **values)
+    return [(group, dataclasses.replace(scenario, people=group)) for group in ("known", "new")]
 
 
 def evaluate(
@@ -61,8 +55,6 @@ def evaluate(
 
     The same (scenario, users, seed, purpose) gives every agent the same people with the same luck.
     """
-    from agents.torch_tools import one_thread
-
     parts = []
     with one_thread():
         for people, world in peoples(scenario):

@@ -25,6 +25,7 @@ from recsim_env.agent import WorldSpec, agent_class
 from recsim_env.errors import InvalidParameter, RunFolderError
 from recsim_env.files import remove, whole
 from recsim_env.registration import find_world
+from recsim_env.scenario import Scenario
 
 LOCK = ".lock"
 PACKAGES = ("recsim-env", "gymnasium", "numba", "numpy", "pandas", "stable-baselines3", "torch")
@@ -68,8 +69,8 @@ class Experiment:
             for agent in self.agents
         ]
 
-    def check(self) -> None:
-        """Raise the error that a run would meet, before any starts: unknown names, parameters, budgets, data."""
+    def check(self) -> Scenario:
+        """The world, or the error that a run would meet: unknown names, parameters, budgets, data."""
         for name, value, low in (("seeds", self.seeds, 1), ("steps", self.steps, 1), ("users", self.users, 1)):
             if value < low:
                 raise InvalidParameter(f"--{name} must be {low} or more, not {value}")
@@ -84,6 +85,7 @@ class Experiment:
                     f"({20 * config.users}), not {self.steps}"
                 )
             kind(config, WorldSpec.of(training_envs(kind, config, scenario, 0, 1)))
+        return scenario
 
 
 def describe(experiment: Experiment) -> dict[str, Any]:

@@ -89,6 +89,10 @@ class Scenario:
         """Features of every item, (num_items, F) float32, where candidates carry catalogue ids."""
         return None
 
+    def summary(self) -> str:
+        """A line about what was fitted and how well, told before a benchmark; empty where nothing was."""
+        return ""
+
     @property
     def offer_reads_user(self) -> bool:
         """Whether the candidates on offer depend on the user's state."""

@@ -62,6 +62,14 @@ class MovieLens(Scenario):
             raise DataError(f"num_candidates must be at most the films there are, not {self.num_candidates}: {films}")
         return fitted
 
+    def summary(self) -> str:
+        fitted = self.fitted
+        return (
+            f"{len(fitted.user_ids):,} people, {len(fitted.film_ids):,} films, {len(fitted.genre_names)} genres; "
+            f"held-out RMSE {fitted.rmse:.3f} stars "
+            f"(biases alone {fitted.rmse_biases:.3f}, the mean {fitted.rmse_mean:.3f})"
+        )
+
     @property
     def keeps_user(self) -> bool:
         return self.carry

@@ -387,3 +387,9 @@ def test_who_minds_patience_beats_who_shows_what_pleases_now() -> None:
     mixed = engagement(scenario, lambda seen: seen["appeal"] + 10.0 * quality[seen["candidate_ids"].astype(int)], 300)
     assert myopic > 1.2 * random
     assert mixed > 1.2 * myopic
+
+
+def test_the_summary_tells_how_well_it_fits(make: Callable[..., MovieLens]) -> None:
+    world = make()
+    assert f"held-out RMSE {world.fitted.rmse:.3f}" in world.summary()
+    assert "40 people" in world.summary()
