@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.encoding import Encoder, Standardiser
+from agents.encoding import Encoder, Standardiser, at_slates
 from agents.experience import Transition, check_discount, interact
 from agents.torch_tools import find_device, initialise, one_thread, seeded, set_weights, weights_of
 from recsim_env.agent import Agent, AgentConfig, Log, WorldSpec, softened, top_slates
@@ -34,7 +34,7 @@ class DQNConfig(AgentConfig):
     learning_rate: float = param(3e-3, "of AdamW; falls linearly to a tenth", low=0)
     weight_decay: float = param(0.1, "of AdamW", low=0)
     batch: int = param(512, "transitions an update", low=1)
-    updates: int = param(2, "updates a step of all users", low=1)
+    updates: int = param(4, "updates a step of all users", low=1)
     replay: int = param(100_000, "transitions kept", low=1)
     warm_up: float = param(0.03, "share of the budget played at random before learning", low=0, high=0.5)
     tau: float = param(0.02, "how far the target network moves toward the network at an update", low=0, high=1)
@@ -66,11 +66,7 @@ class Replay:
     """The last transitions, as arrays on the device."""
 
     def __init__(self, capacity: int, shapes: Mapping[str, tuple[int, ...]], device: torch.device) -> None:
-        kinds = {"slates": torch.int64}
-        self.parts = {
-            name: torch.zeros((capacity, *shape), dtype=kinds.get(name, torch.float32), device=device)
-            for name, shape in shapes.items()
-        }
+        self.parts = {name: torch.zeros((capacity, *shape), device=device) for name, shape in shapes.items()}
         self.capacity, self.added = capacity, 0
 
     def add(self, rows: Mapping[str, np.ndarray]) -> None:
@@ -159,9 +155,9 @@ class Training:
             agent.network.parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay
         )
         places, count = agent.spec.slate_size, agent.spec.num_candidates
-        user, items = (agent.encoder.user_width,), (count, agent.encoder.item_width)
-        shapes = {"users": user, "items": items, "next_users": user, "next_items": items, "slates": (places,)}
-        shapes |= {"rewards": (), "continues": (), "next_allowed": (count,)}
+        user, item = (agent.encoder.user_width,), agent.encoder.item_width
+        shapes: dict[str, tuple[int, ...]] = {"users": user, "shown": (places, item), "rewards": (), "continues": ()}
+        shapes |= {"next_users": user, "next_items": (count, item), "next_allowed": (count,)}
         self.replay = Replay(min(self.config.replay, max(steps, 1)), shapes, agent.device)
         self.played = 0
 
@@ -205,8 +201,8 @@ class Training:
         allowed = t.following.get("mask", np.ones(items.shape[:2], np.float32))
         self.replay.add(
             {
-                "users": users, "items": items, "next_users": next_users, "next_items": next_items,
-                "slates": t.slates, "rewards": t.rewards / self.agent.reward_scale,
+                "users": users, "shown": at_slates(items, t.slates),
+                "next_users": next_users, "next_items": next_items, "rewards": t.rewards / self.agent.reward_scale,
                 "continues": 1.0 - t.terminated, "next_allowed": allowed,
             }
         )  # fmt: skip
@@ -216,7 +212,7 @@ class Training:
         for group in self.optimiser.param_groups:
             group["lr"] = self.config.learning_rate * (1.0 - 0.9 * self.played / self.steps)
         batch = self.replay.sample(self.config.batch, self.generator)
-        values = self.agent.network(batch["users"], batch["items"]).gather(1, batch["slates"]).mean(1)
+        values = self.agent.network(batch["users"], batch["shown"]).mean(1)
         loss = nn.functional.mse_loss(values, self._targets(batch))
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -233,5 +229,6 @@ class Training:
         scores = self.agent.network(batch["next_users"], batch["next_items"])
         scores = scores.masked_fill(batch["next_allowed"] <= 0, -torch.inf)
         best = scores.topk(self.agent.spec.slate_size, dim=1).indices
-        values = self.target(batch["next_users"], batch["next_items"]).gather(1, best).mean(1)
+        rows = torch.arange(len(best), device=best.device)[:, None]
+        values = self.target(batch["next_users"], batch["next_items"][rows, best]).mean(1)
         return batch["rewards"] + self.config.gamma * batch["continues"] * values

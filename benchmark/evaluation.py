@@ -45,7 +45,7 @@ def peoples(scenario: Scenario) -> list[tuple[str, Scenario]]:
     """The groups to evaluate: everybody, or in a persistent population the known people and the new ones."""
     if not hasattr(scenario, "people"):
         return [("all", scenario)]
-    return [(group, dataclasses.replace(scenario, people=group)) for group in ("known", "new")]
+    return [(group, dataclasses.replace(scenario, people=group)) for group in ("known", "new")]  # type: ignore[call-arg]
 
 
 def evaluate(

@@ -56,7 +56,7 @@ class Shelf(Scenario):
             Field("clicked", low=0, high=1, seen=True),
             Field("shown", integer=True, low=0, high=999, seen=True),
             Field("colour", categories=3, seen=True),
-            Field("heat", low=-1, high=2, seen=True),
+            Field("heat", low=0.5, high=2, seen=True),
         ]
 
     def arrive(self, user: User, rng: Rng) -> None:
@@ -78,7 +78,7 @@ class Shelf(Scenario):
             responses[place].clicked = 1.0 if rng.uniform() < 0.5 else 0.0
             responses[place].shown = items[slate[place]].id
             responses[place].colour = rng.integer(3)
-            responses[place].heat = rng.normal(0.0, 2.0)  # beyond its range now and then
+            responses[place].heat = rng.normal(1.0, 1.0)  # beyond its range now and then
 
     def evolve(self, user: User, items: Items, slate: Slate, responses: Responses, rng: Rng) -> None:
         user.age += 1.0
@@ -509,6 +509,16 @@ def test_a_first_slate_changes_the_user_before_the_first_observation() -> None:
     snack = one["response"][:, 0, 1] == 1
     level = other["user"].argmax(axis=1)
     assert np.array_equal(moved, np.clip(level + np.where(snack, -1, 1), 0, 4) - level)
+
+
+def test_no_two_steps_of_a_session_share_their_luck() -> None:
+    env, plain = (make_vector_env(w, 10, jit=False) for w in (WelcomeShelf(), Shelf()))
+    observations = [plain.reset(seed=2)[0], env.reset(seed=2)[0]]  # first what the first slate was chosen from
+    observations += [env.step(np.tile([0, 1, 2], (10, 1)))[0] for _ in range(3)]
+    for one, other in itertools.combinations(observations, 2):
+        assert (one["candidates"] != other["candidates"]).all()
+    for one, other in itertools.combinations(observations[1:], 2):
+        assert not (one["response"] == other["response"]).all(axis=(1, 2)).any()
 
 
 def test_without_a_first_slate_nothing_was_answered_yet() -> None:

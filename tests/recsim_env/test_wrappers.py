@@ -122,9 +122,10 @@ def test_the_highest_scores_make_the_slate_best_first() -> None:
 
 
 def test_equal_scores_go_to_the_lower_position() -> None:
-    env = ScoresToSlate(shelf(forbidden=0))
+    env = ScoresToSlate(shelf(forbidden=0, num_candidates=50, slate_size=9))
     env.reset(seed=0)
-    assert env.step(np.zeros(4, np.float32))[4]["shown"].tolist() == [0, 1, 2]
+    scores = np.tile(np.array([0.0, 0.5], np.float32), 25)
+    assert env.step(scores)[4]["shown"].tolist() == [1, 3, 5, 7, 9, 11, 13, 15, 17]
 
 
 def test_masked_candidates_come_last_whatever_their_score() -> None:
