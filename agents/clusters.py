@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+import numba
 import numpy as np
-from scipy.cluster.vq import kmeans2, vq
+from scipy.cluster.vq import kmeans2
 
 FITTED_ROWS = 20_000
+
+
+@numba.njit(nogil=True)
+def nearest(rows: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """(n,) the nearest centre of each row; loops, since a matrix product starts threads that hinder each other."""
+    found = np.zeros(len(rows), np.int64)
+    for i in range(len(rows)):
+        best = np.inf
+        for k in range(len(centres)):
+            distance = 0.0
+            for j in range(rows.shape[1]):
+                distance += (rows[i, j] - centres[k, j]) ** 2
+            if distance < best:
+                best = distance
+                found[i] = k
+    return found
 
 
 class Clusters:
@@ -39,8 +56,8 @@ class Clusters:
         if not self.centres.shape[1]:
             return np.zeros(rows.shape[:-1], np.int64)
         scaled = (rows.reshape(-1, rows.shape[-1]) - self.mean) / self.scale
-        nearest, _ = vq(scaled.astype(np.float64), self.centres.astype(np.float64))
-        return nearest.reshape(rows.shape[:-1]).astype(np.int64)
+        found: np.ndarray = nearest(scaled.astype(np.float64), self.centres.astype(np.float64))
+        return found.reshape(rows.shape[:-1])
 
     def arrays(self, name: str) -> dict[str, np.ndarray]:
         """What was fitted, by names that start with `name`."""

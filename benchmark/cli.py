@@ -13,7 +13,7 @@ from recsim_env.errors import InvalidParameter, RecSimError
 if TYPE_CHECKING:
     from benchmark.experiment import Experiment
 
-BENCH_AGENTS = "random,popular,myopic_oracle,tabular_q,dqn,ncf"
+BENCH_AGENTS = "dqn,ncf,tabular_q,popular,myopic_oracle,random"  # the longest first
 INTERRUPTED = 130
 
 app = typer.Typer(
