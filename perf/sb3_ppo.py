@@ -36,10 +36,11 @@ def engagement(choose: Any, seed: int) -> np.ndarray:
 
 def train(seed: int) -> Any:
     """A policy of flat observations; rewards span decades, so they and the observations are normalised."""
-    envs = VecNormalize(SB3VecEnv(make_vector_env(num_envs=USERS, **WORLD)), gamma=0.99)
+    users = make_vector_env(num_envs=USERS, **WORLD)
+    envs, space = VecNormalize(SB3VecEnv(users), gamma=0.99), users.single_observation_space
     model = PPO("MlpPolicy", envs, seed=seed, n_steps=120, batch_size=240, gamma=0.99, learning_rate=1e-3, device="cpu")
     model.learn(200_000)
-    return lambda seen: model.predict(envs.normalize_obs(flatten(seen, 1)), deterministic=True)[0]
+    return lambda seen: model.predict(envs.normalize_obs(flatten(space, seen, 1)), deterministic=True)[0]
 
 
 def main() -> None:
