@@ -114,12 +114,22 @@ def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
         pass
 
 
+def heed_interrupts() -> None:
+    """A shell's background jobs, and what they start, ignore SIGINT unless told otherwise."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_leaves_finished_runs_intact_and_the_same_command_goes_on(tmp_path: Path) -> None:
     """Interrupt after the first finished run: no half-written folder stays, and the second go ends with the ranking."""
     command = [sys.executable, "-m", "benchmark.cli", "bench", WORLD, "--agents", "random,tabular_q,dqn"]
     command += ["--steps", "40000", "--seeds", "1", "--users", "50", "--workers", "1", "--out", str(tmp_path / "out")]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=heed_interrupts,
     )
     assert process.stdout is not None
     first = process.stdout.readline()
