@@ -27,7 +27,7 @@ PREPARED = 8
 
 def random_slates(rng: np.random.Generator, users: int) -> list[np.ndarray]:
     """Slates (users, 3) without repeats, several so that steps differ."""
-    return [rng.random((users, 10)).argsort(axis=1)[:, :3] for _ in range(PREPARED)]
+    return [np.ascontiguousarray(rng.random((users, 10)).argsort(axis=1)[:, :3]) for _ in range(PREPARED)]
 
 
 def single() -> Callable[[int], None]:

@@ -211,8 +211,8 @@ class RecVectorEnv(VectorEnv[Observation, Any, np.ndarray]):
         places = np.flatnonzero(ended)
         final = self.simulator.layout.split(self.simulator.final[places])
         observations = np.full(self.num_envs, None, object)
-        for k, place in enumerate(places):
-            observations[place] = {name: values[k] for name, values in final.items()}
+        for place, parts in zip(places.tolist(), zip(*final.values(), strict=True), strict=True):
+            observations[place] = dict(zip(final, parts, strict=True))
         return {"session": session, "_session": ended, "final_obs": observations, "_final_obs": ended}
 
     def _see(self, rows: np.ndarray) -> Observation:

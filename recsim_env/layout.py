@@ -26,7 +26,7 @@ PLAN_NAMES = """
     user user_id candidates candidate_ids response mask history history_ids totals hidden_user hidden_candidates appeal
     memory user_stop item_stop response_stop hidden_user_stop hidden_item_stop item_width response_width
     hidden_item_width user_id_word item_id_word allowed_word clicked_word clicked_whole slate_size history_steps
-    first_slate keeps_user horizon
+    first_slate keeps_user horizon scratch_size
 """.split()
 PLAN = np.dtype((np.record, [(name, np.int64) for name in PLAN_NAMES]))
 
@@ -185,6 +185,7 @@ def build_layout(scenario: Scenario, *, observe: str, history: int, totals: bool
         "first_slate": scenario.first_slate == "random",
         "keeps_user": scenario.keeps_user,
         "horizon": scenario.horizon,
+        "scratch_size": scenario.scratch_size,
     }
     columns = np.array([row for rows, _ in tables for row in rows], np.int64).reshape(-1, 4)
     limits = np.array([row for _, rows in tables for row in rows], float).reshape(-1, 2)

@@ -359,7 +359,7 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
         responses, user_words, item_words = borrow(responses), borrow(user_words), borrow(item_words)
         response_words, slates, memory, lives = borrow(response_words), borrow(slates), borrow(memory), borrow(lives)
         streams, scratches, rows = borrow(streams), borrow(scratches), borrow(rows)
-        rng, scratch = streams[slot], scratches[slot]
+        rng, scratch = streams[slot, 0], scratches[slot][: plan.scratch_size]
         for i in range(low, high):
             session = (lives[i].session + 1) * again
             begin_one(
@@ -442,7 +442,7 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
         response_words, slates, memory, lives = borrow(response_words), borrow(slates), borrow(memory), borrow(lives)
         streams, scratches, rows = borrow(streams), borrow(scratches), borrow(rows)
         actions, final, results, answers = borrow(actions), borrow(final), borrow(results), borrow(answers)
-        rng, scratch = streams[slot], scratches[slot]
+        rng, scratch = streams[slot, 0], scratches[slot][: plan.scratch_size]
         for i in range(low, high):
             result = results[i]
             result.repaired = repair(plan, item_words, slates, actions, items.shape[1], i)

@@ -25,6 +25,8 @@ from recsim_env.rehearsal import compile_error
 from recsim_env.scenario import Scenario
 from recsim_env.streams import STREAM, Purpose, chain_many, root_key
 
+APART = 8  # streams of 16 bytes: 128 bytes
+USERS_A_SLICE = 4096
 USERS_A_THREAD = 256  # below this a second thread costs more than it brings
 
 
@@ -49,9 +51,10 @@ class Options:
 @numba.njit(nogil=True)
 def within(slates: Any, count: int) -> bool:
     """Whether all positions lie in [0, count), in one pass."""
-    for position in slates.flat:  # noqa: SIM110 - compiled
-        if position < 0 or position >= count:
-            return False
+    for i in range(slates.shape[0]):
+        for place in range(slates.shape[1]):
+            if slates[i, place] < 0 or slates[i, place] >= count:
+                return False
     return True
 
 
@@ -83,18 +86,22 @@ class Simulator:
         self.layout = build_layout(scenario, observe=options.observe, history=options.history, totals=options.totals)
         self.loop = loop_of(scenario, jit if options.jit else None)
         self.me = scenario.compiled_self
-        self.slices = self._slices(options)
+        enough = min(os.cpu_count() or 1, max(1, n // USERS_A_THREAD))
+        self.threads = (options.threads or enough) if options.jit else 1
+        self.slices = self._slices()
         self.state = self._new_state()
-        self.streams = np.zeros(len(self.slices), STREAM)
-        self.scratch = np.zeros((len(self.slices), scenario.scratch_size))
+        # Each slice's own, cache lines apart: threads that write to one line wait for each other.
+        self.streams = np.zeros((len(self.slices), APART), STREAM)
+        self.scratch = np.zeros((len(self.slices), scenario.scratch_size + 2 * APART))
         self.final = np.zeros((n if autoreset else 0, self.layout.width), np.float32)
         self._rows = ArrayPool((n, self.layout.width), np.float32)
         self._results = ArrayPool((n,), RESULT)
         self._answers = ArrayPool((n, scenario.slate_size), scenario.response_dtype)
 
-    def _slices(self, options: Options) -> list[tuple[int, int, int]]:
-        threads = options.threads or min(os.cpu_count() or 1, max(1, self.n // USERS_A_THREAD))
-        edges = np.linspace(0, self.n, min(threads, self.n) + 1 if options.jit else 2).astype(int).tolist()
+    def _slices(self) -> list[tuple[int, int, int]]:
+        """(first user, user after the last, slot) of each; several a thread, so that a slow core gets fewer."""
+        pieces = 1 if self.threads == 1 else min(self.n, self.threads * max(1, min(8, self.n // USERS_A_SLICE)))
+        edges = np.linspace(0, self.n, pieces + 1).astype(int).tolist()
         return [(low, high, slot) for slot, (low, high) in enumerate(pairwise(edges))]
 
     def _new_state(self) -> State:
@@ -145,7 +152,7 @@ class Simulator:
             if len(self.slices) == 1:
                 entry(*given, *self.slices[0])
                 return
-            list(executor(len(self.slices)).map(lambda piece: entry(*given, *piece), self.slices))
+            list(executor(self.threads).map(lambda piece: entry(*given, *piece), self.slices))
         except NumbaError as error:  # at the first call, which compiles
             raise compile_error(type(self.scenario), error) from error
 
@@ -163,6 +170,7 @@ class Simulator:
             )
         if slates.shape != shape and not (shape[1] == 1 and slates.shape == shape[:1]):
             raise InvalidAction(f"an action has the shape {shape} (users, places of the slate), not {slates.shape}")
+        slates = np.ascontiguousarray(slates, np.int64 if slates.dtype.kind == "i" else None).reshape(shape)
         if not within(slates, count):
             wrong = slates[(slates < 0) | (slates >= count)].flat[0]
             raise InvalidAction(f"a slate holds candidate {wrong}, but there are {count} candidates (0 to {count - 1})")
