@@ -17,7 +17,7 @@ from gymnasium.vector.utils import batch_space
 from recsim_env.errors import InvalidParameter
 from recsim_env.render import render_user
 from recsim_env.scenario import Scenario
-from recsim_env.simulator import Options, Simulator
+from recsim_env.simulator import Options, Simulator, as_array
 
 Observation = dict[str, np.ndarray]
 RENDER_MODES = ["ansi", "rgb_array"]
@@ -103,7 +103,7 @@ class RecEnv(gymnasium.Env[Observation, Any]):
         """
         if self._over is not False:
             raise ResetNeeded("no session is running: call reset() first")
-        slates = self.simulator.check_slates(np.asarray(action)[None])
+        slates = self.simulator.check_slates(as_array(action)[None])
         rows, results, answers = self.simulator.step(slates)
         reward, repaired, engagement, length, clicks, terminated, truncated = results.item()  # as RESULT says
         self._over = terminated or truncated

@@ -48,6 +48,16 @@ class Options:
             raise InvalidParameter(f"Options.observe must be 'partial' or 'full', not {self.observe!r}")
 
 
+def as_array(action: Any) -> np.ndarray:
+    """`action` as an array; raises `InvalidAction` where its parts have several lengths."""
+    try:
+        return np.asarray(action)
+    except ValueError:
+        raise InvalidAction(
+            f"an action is an array of candidate positions, each slate of one length, not {action!r}"
+        ) from None
+
+
 @numba.njit(nogil=True)
 def within(slates: Any, count: int) -> bool:
     """Whether all positions lie in [0, count), in one pass."""
@@ -162,7 +172,7 @@ class Simulator:
         Raises:
             InvalidAction: not whole numbers, another shape, or a position that no candidate has.
         """
-        slates, count = np.asarray(action), self.scenario.num_candidates
+        slates, count = as_array(action), self.scenario.num_candidates
         shape = (self.n, self.scenario.slate_size)
         if slates.dtype.kind not in "iu":
             raise InvalidAction(

@@ -790,3 +790,11 @@ def test_a_render_mode_that_is_none_is_refused_and_none_warns() -> None:
     env.reset(seed=0)
     with pytest.warns(UserWarning, match="without a render_mode"):
         assert env.render() is None
+
+
+@pytest.mark.parametrize("make", [make_env, make_vector_env])
+def test_a_ragged_action_is_refused(make: Any) -> None:
+    env = make(TinyWorld(), jit=False)
+    env.reset(seed=0)
+    with pytest.raises(InvalidAction, match="each slate of one length"):
+        env.step([[0], [0, 1]])
