@@ -45,6 +45,12 @@ def as_seed(seed: Any) -> int | None:
     return number
 
 
+def refuse_options(options: dict[str, Any] | None) -> None:
+    """A reset has no options; one that is given would be ignored, so it is refused."""
+    if options:
+        raise InvalidParameter(f"reset takes no options, not {options!r}; parameters are given when the world is made")
+
+
 def check_render_mode(mode: str | None) -> str | None:
     if mode is not None and mode not in RENDER_MODES:
         raise InvalidParameter(f"render_mode must be one of {', '.join(RENDER_MODES)}, not {mode!r}")
@@ -88,6 +94,7 @@ class RecEnv(gymnasium.Env[Observation, Any]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
         seed = as_seed(seed)
+        refuse_options(options)
         super().reset(seed=seed)
         if seed is None and self._over is None:
             seed = int(self.np_random.integers(2**63))
@@ -173,6 +180,7 @@ class RecVectorEnv(VectorEnv[Observation, Any, np.ndarray]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
         seed = as_seed(seed)
+        refuse_options(options)
         super().reset(seed=seed)
         if seed is None and not self._begun:
             seed = int(self.np_random.integers(2**63))

@@ -798,3 +798,11 @@ def test_a_ragged_action_is_refused(make: Any) -> None:
     env.reset(seed=0)
     with pytest.raises(InvalidAction, match="each slate of one length"):
         env.step([[0], [0, 1]])
+
+
+@pytest.mark.parametrize("make", [make_env, make_vector_env])
+def test_reset_options_are_refused_not_ignored(make: Any) -> None:
+    env = make(TinyWorld(), jit=False)
+    env.reset(seed=0, options={})
+    with pytest.raises(InvalidParameter, match="reset takes no options"):
+        env.reset(seed=0, options={"minutes": 3})
