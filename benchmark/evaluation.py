@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from recsim_env.simulator import Options
 from recsim_env.streams import Purpose
 
 BLOCK = 1000  # users side by side; a float32 network's rows change with the batch, so it is the same everywhere
-COLUMNS = ("engagement", "length", "click_rate")
+COLUMNS = ["seed", "people", "user", "engagement", "length", "clicks", "cut"]  # and then what the world measures
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,8 @@ class Evaluation:
     """First sessions of users nobody trained on.
 
     Attributes:
-        table: a row a user: seed, people, user, engagement, length, clicks, cut (by the horizon).
+        table: a row a user: seed, people, user, engagement, length, clicks, cut (by the horizon), and what the
+            world measures of users at their session's end.
     """
 
     table: pd.DataFrame
@@ -48,8 +50,21 @@ def peoples(scenario: Scenario) -> list[tuple[str, Scenario]]:
     return [(group, dataclasses.replace(scenario, people=group)) for group in ("known", "new")]  # type: ignore[call-arg]
 
 
+def options_of(agent: type[Agent], config: Any, observe: str) -> dict[str, Any]:
+    """An agent's options of the environment; `observe` is for those that do not need the hidden state."""
+    options = agent.options(config)
+    return options if agent.observe == "full" else {**options, "observe": observe}
+
+
 def evaluate(
-    agent: Agent, scenario: Scenario, *, users: int, seed: int, purpose: Purpose, threads: int = 0
+    agent: Agent,
+    scenario: Scenario,
+    *,
+    users: int,
+    seed: int,
+    purpose: Purpose,
+    threads: int = 0,
+    observe: str = "partial",
 ) -> Evaluation:
     """Play `users` users' first sessions in each group of people, in blocks of 1,000.
 
@@ -59,13 +74,12 @@ def evaluate(
     with one_thread():
         for people, world in peoples(scenario):
             for first in range(0, users, BLOCK):
-                options = Options(
-                    purpose=purpose, first_user=first, threads=threads, **type(agent).options(agent.config)
-                )
+                watched = options_of(type(agent), agent.config, observe)
+                options = Options(purpose=purpose, first_user=first, threads=threads, **watched)
                 envs = RecVectorEnv(world, min(BLOCK, users - first), options)
                 parts.append(play(agent, envs, seed).assign(people=people))
     table = pd.concat(parts, ignore_index=True).assign(seed=seed)
-    return Evaluation(table[["seed", "people", "user", "engagement", "length", "clicks", "cut"]])
+    return Evaluation(table[[*COLUMNS, *table.columns.drop(COLUMNS)]])
 
 
 def play(agent: Agent, envs: RecVectorEnv, seed: int) -> pd.DataFrame:
@@ -74,6 +88,7 @@ def play(agent: Agent, envs: RecVectorEnv, seed: int) -> pd.DataFrame:
     rng = np.random.default_rng([seed, first])
     engagement, length, clicks = np.zeros(n), np.zeros(n, np.int64), np.zeros(n)
     cut, playing = np.zeros(n, bool), np.ones(n, bool)
+    last = np.zeros(n, envs.scenario.user_dtype)
     observation, _ = envs.reset(seed=seed)
     while playing.any():
         observation, _, terminated, _, info = envs.step(agent.act(observation, rng))
@@ -83,6 +98,7 @@ def play(agent: Agent, envs: RecVectorEnv, seed: int) -> pd.DataFrame:
         engagement[ended], length[ended] = session["engagement"][ended], session["length"][ended]
         clicks[ended] = (session["click_rate"] * session["length"])[ended]
         cut[ended] = ~terminated[ended]
+        last[ended] = envs.simulator.ended_users[ended]
         playing &= ~ended
-    users = np.arange(first, first + n)
-    return pd.DataFrame({"user": users, "engagement": engagement, "length": length, "clicks": clicks, "cut": cut})
+    told = {"engagement": engagement, "length": length, "clicks": clicks, "cut": cut}
+    return pd.DataFrame({"user": np.arange(first, first + n), **told, **envs.scenario.measures(last)})

@@ -52,6 +52,7 @@ class Experiment:
     seeds: int
     steps: int
     users: int
+    observe: str = "partial"
 
     def runs(self) -> list[Run]:
         """Every run, seed by seed."""
@@ -64,6 +65,7 @@ class Experiment:
                 seed,
                 self.steps,
                 self.users,
+                self.observe,
             )
             for seed in range(self.seeds)
             for agent in self.agents
@@ -74,7 +76,7 @@ class Experiment:
         for name, value, low in (("seeds", self.seeds, 1), ("steps", self.steps, 1), ("users", self.users, 1)):
             if value < low:
                 raise InvalidParameter(f"--{name} must be {low} or more, not {value}")
-        if len(set(self.agents)) < len(self.agents):
+        if len({run.folder(Path()) for run in self.runs()}) < len(self.runs()):
             raise InvalidParameter(f"--agents names an agent twice: {', '.join(self.agents)}")
         scenario = find_world(self.scenario).make(**self.parameters)
         for run in self.runs()[: len(self.agents)]:
@@ -84,7 +86,7 @@ class Experiment:
                     f"--steps must be at least 20 for each of the {config.users} users that {run.agent} trains with "
                     f"({20 * config.users}), not {self.steps}"
                 )
-            kind(config, WorldSpec.of(training_envs(kind, config, scenario, 0, 1)))
+            kind(config, WorldSpec.of(training_envs(kind, config, scenario, 0, 1, self.observe)))
         return scenario
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmark.evaluation import evaluate, peoples
+from benchmark.evaluation import evaluate, options_of, peoples
 from benchmark.recorder import Recorder, Scalars
 from recsim_env.agent import Agent, WorldSpec, agent_class
 from recsim_env.env import RecVectorEnv
@@ -35,11 +35,12 @@ class Run:
     seed: int
     steps: int
     users: int  # to evaluate on
+    observe: str = "partial"  # what agents see of users, but those that need the hidden state
 
     def folder(self, out: Path) -> Path:
         """runs/NAME/SCENARIO/AGENT/seed-K."""
-        scenario = Path(self.scenario.replace(":", "-")).name
-        return out / scenario / self.agent / f"seed-{self.seed}"
+        scenario, agent = (Path(text.replace(":", "-")).name for text in (self.scenario, self.agent))
+        return out / scenario / agent / f"seed-{self.seed}"
 
     def world(self) -> Scenario:
         """The scenario it plays in."""
@@ -55,9 +56,11 @@ def aside(folder: Path) -> Path:
     return folder.with_name(folder.name + ".part")
 
 
-def training_envs(agent: type[Agent], config: Any, scenario: Scenario, seed: int, threads: int) -> RecVectorEnv:
+def training_envs(
+    agent: type[Agent], config: Any, scenario: Scenario, seed: int, threads: int, observe: str = "partial"
+) -> RecVectorEnv:
     """Users to train on; of a persistent population the known people."""
-    options = Options(purpose=Purpose.TRAIN, threads=threads, **agent.options(config))
+    options = Options(purpose=Purpose.TRAIN, threads=threads, **options_of(agent, config, observe))
     envs = RecVectorEnv(peoples(scenario)[0][1], config.users, options)
     envs.reset(seed=seed)
     return envs
@@ -66,7 +69,7 @@ def training_envs(agent: type[Agent], config: Any, scenario: Scenario, seed: int
 def train(run: Run, scenario: Scenario, write: Callable[[Scalars, int], None], tell: Tell, threads: int) -> Agent:
     """The run's agent after its budget; what does not learn is ready at once."""
     kind, config = agent_class(run.agent), run.config()
-    envs = training_envs(kind, config, scenario, run.seed, threads)
+    envs = training_envs(kind, config, scenario, run.seed, threads, run.observe)
     agent = kind(config, WorldSpec.of(envs))
     if not kind.learns:
         return agent
@@ -79,6 +82,7 @@ def train(run: Run, scenario: Scenario, write: Callable[[Scalars, int], None], t
             seed=run.seed,
             purpose=Purpose.VALIDATE,
             threads=threads,
+            observe=run.observe,
         ).summary
         return {
             "eval/mean_reward": summary["engagement"],
@@ -109,7 +113,9 @@ def execute(run: Run, out: Path, tell: Tell, threads: int = 0) -> None:
 
         agent = train(run, scenario, write, tell, threads)
         agent.save(part / "agent")
-        result = evaluate(agent, scenario, users=run.users, seed=run.seed, purpose=Purpose.TEST, threads=threads)
+        result = evaluate(
+            agent, scenario, users=run.users, seed=run.seed, purpose=Purpose.TEST, threads=threads, observe=run.observe
+        )
         if not type(agent).learns:  # a level line beside the curves of those that learn
             for step in (0, run.steps):
                 write(

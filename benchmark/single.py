@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark.evaluation import evaluate
+from benchmark.evaluation import COLUMNS, evaluate
 from benchmark.run import Run, train, training_envs
 from benchmark.statistics import interval
 from recsim_env.agent import Agent, WorldSpec, agent_class
@@ -29,7 +29,7 @@ def find_agent(run: Run, folder: str) -> Agent:
             raise InvalidParameter(f"{folder} is trained already: --steps and --set AGENT.key do not apply")
         kind = agent_class(run.agent)
         config = kind.Config(**json.loads((Path(folder) / "settings.json").read_text(encoding="utf-8")))
-        return kind.load(Path(folder), WorldSpec.of(training_envs(kind, config, scenario, 0, 0)))
+        return kind.load(Path(folder), WorldSpec.of(training_envs(kind, config, scenario, 0, 0, run.observe)))
     learns = agent_class(run.agent).learns
     if learns and not run.steps:
         raise InvalidParameter(
@@ -52,6 +52,7 @@ def told(run: Run, table: pd.DataFrame) -> dict[str, Any]:
     """The evaluation as it is printed; intervals are over users."""
     low, high = interval(table["engagement"].to_numpy())
     ci95 = [low, high] if len(table) > 1 else [None, None]
+    measures = table.columns.drop(COLUMNS)
     return {
         "scenario": run.scenario,
         "agent": run.agent,
@@ -59,12 +60,13 @@ def told(run: Run, table: pd.DataFrame) -> dict[str, Any]:
         "engagement": {"mean": float(table["engagement"].mean()), "ci95": ci95},
         "length": {"mean": float(table["length"].mean())},
         "click_rate": {"mean": float(table["clicks"].sum() / table["length"].sum())},
+        **({"measures": {name: float(table[name].mean()) for name in measures}} if len(measures) else {}),
     }
 
 
 def evaluate_one(
     scenario: str, agent: str, parameters: dict[str, Any], settings: dict[str, Any],
-    users: int, seed: int, steps: int, *, as_json: bool,
+    users: int, seed: int, steps: int, observe: str, *, as_json: bool,
 ) -> None:  # fmt: skip
     """Evaluate and print; of a persistent population the known people, with the new ones beside them."""
     for option, value, low in (("users", users, 1), ("seed", seed, 0), ("steps", steps, 0)):
@@ -72,9 +74,9 @@ def evaluate_one(
             raise InvalidParameter(f"--{option} must be {low} or more, not {value}")
     folder = agent if Path(agent).is_dir() else ""
     name = agent_of_folder(Path(agent)) if folder else agent
-    run = Run(scenario, parameters, name, settings, seed, steps, users)
+    run = Run(scenario, parameters, name, settings, seed, steps, users, observe)
     made = find_agent(run, folder)
-    table = evaluate(made, run.world(), users=users, seed=seed, purpose=Purpose.TEST).table
+    table = evaluate(made, run.world(), users=users, seed=seed, purpose=Purpose.TEST, observe=observe).table
     groups = [str(group) for group in table["people"].unique()]
     result = told(run, table[table["people"] == groups[0]])
     if len(groups) > 1:

@@ -51,23 +51,60 @@ def proportional(scores: Any, offset: float, no_click: float, rng: Any) -> int:
     return weighted_choice(scores, no_click, rng)
 
 
-def cascade(scores: Any, attention: float, scaling: float, rng: Any) -> int:
-    """The clicked place, or -1: from top to bottom, each is clicked with attention * scaling * exp(score).
+def cascade(attractiveness: Any, attention: float, rng: Any) -> int:
+    """The clicked place, or -1: from top to bottom, each is clicked with attention * attractiveness, until one is.
 
     (Craswell et al., 2008.)
     """
-    for place in range(len(scores)):
-        if rng.uniform() < attention * scaling * math.exp(scores[place]):
+    for place in range(len(attractiveness)):
+        if rng.uniform() < attention * attractiveness[place]:
             return place
     return -1
 
 
-def position_based(relevance: float, place: int, gamma: float, rng: Any) -> bool:
-    """Whether a place is clicked, independently of the others: relevance * gamma ** place.
+def exponential_cascade(scores: Any, attention: float, scaling: float, rng: Any) -> int:
+    """A cascade in which a place's attractiveness is scaling * exp(score). Overwrites `scores` with it.
+
+    (RecSim, Ie et al., 2019.)
+    """
+    for place in range(len(scores)):
+        scores[place] = scaling * math.exp(scores[place])
+    return cascade(scores, attention, rng)
+
+
+def threshold(scores: Any, least: float) -> int:
+    """The place of the highest score, or -1 where even that is below `least`; a tie goes to the upper place."""
+    best = 0
+    for place in range(1, len(scores)):
+        if scores[place] > scores[best]:
+            best = place
+    return best if scores[best] >= least else -1
+
+
+def examined(place: int, gamma: float) -> float:
+    """How likely a place is looked at in the position-based model: gamma ** place.
 
     (Richardson et al., 2007; Chuklin et al., 2015.)
     """
-    examined = 1.0
+    likely = 1.0
     for _ in range(place):
-        examined *= gamma
-    return rng.uniform() < relevance * examined
+        likely *= gamma
+    return likely
+
+
+def examined_from_both_ends(place: int, places: int, gamma: float) -> float:
+    """The mixed position-based model: half the users read from the top and half from the bottom.
+
+    (SARDINE, Deffayet et al., 2024.)
+    """
+    return 0.5 * (examined(place, gamma) + examined(places - 1 - place, gamma))
+
+
+def position_based(relevance: float, place: int, gamma: float, rng: Any) -> bool:
+    """Whether a place is clicked, independently of the others: relevance * gamma ** place."""
+    return rng.uniform() < relevance * examined(place, gamma)
+
+
+def mixed_position_based(relevance: float, place: int, places: int, gamma: float, rng: Any) -> bool:
+    """Whether a place is clicked, independently of the others, when half the users read from the bottom."""
+    return rng.uniform() < relevance * examined_from_both_ends(place, places, gamma)

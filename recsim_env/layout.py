@@ -26,7 +26,7 @@ PLAN_NAMES = """
     user user_id candidates candidate_ids response mask history history_ids totals hidden_user hidden_candidates appeal
     memory user_stop item_stop response_stop hidden_user_stop hidden_item_stop item_width response_width
     hidden_item_width user_id_word item_id_word allowed_word clicked_word clicked_whole slate_size history_steps
-    first_slate keeps_user horizon scratch_size
+    first_slate keeps_user horizon scratch_size noisy
 """.split()
 PLAN = np.dtype((np.record, [(name, np.int64) for name in PLAN_NAMES]))
 
@@ -38,7 +38,7 @@ class Plan(NamedTuple):
         numbers: () PLAN.
         columns: (K, 4) word in the record, categories (0: a plain number), whether whole, offset.
             Columns [0, user_stop) are a user's seen ones, then an item's, a response's, and the hidden ones.
-        bounds: (K, 2) low and high of what is shown.
+        bounds: (K, 3) low and high of what is shown, and the standard deviation of its noise.
     """
 
     numbers: Any
@@ -100,13 +100,16 @@ def word_of(fields: Sequence[Field], name: str) -> int:
     return sum(f.words for f in fields[: names.index(name)]) if name in names else -1
 
 
-def columns_of(fields: Sequence[Field], chosen: Sequence[Field]) -> tuple[list[list[int]], list[list[float]]]:
-    """The plan's rows for the chosen fields, offsets counted from 0."""
+def columns_of(
+    fields: Sequence[Field], chosen: Sequence[Field], noise: float
+) -> tuple[list[list[int]], list[list[float]]]:
+    """The plan's rows for the chosen fields, offsets counted from 0; `noise` is a share of each field's range."""
     columns, bounds, offset = [], [], 0
     for field in chosen:
         for k in range(field.words):
             columns.append([word_of(fields, field.name) + k, field.categories, int(field.whole), offset])
-            bounds.append(list(field.bounds))
+            low, high = field.bounds
+            bounds.append([low, high, noise * (high - low) if noise > 0 else 0.0])
             offset += max(1, field.categories)
     return columns, bounds
 
@@ -158,15 +161,19 @@ def build_layout(scenario: Scenario, *, observe: str, history: int, totals: bool
         ScenarioError: nothing is seen.
     """
     users, items, replies = scenario.user_fields(), scenario.item_fields(), scenario.response_fields()
-    groups = [seen_of(users), seen_of(items), seen_of(replies), seen_of(users, False), seen_of(items, False)]
+    anonymous = observe == "responses"
+    seen_users = [] if anonymous else seen_of(users)
+    groups = [seen_users, seen_of(items), seen_of(replies), seen_of(users, False), seen_of(items, False)]
     bounds = [bounds_of(group) for group in groups]
     build = LayoutBuilder()
-    offsets = add_seen(build, scenario, bounds)
+    offsets = add_seen(build, scenario, bounds, anonymous)
     offsets |= add_memory(build, scenario, bounds, history, totals)
     offsets |= add_hidden(build, scenario, bounds, observe == "full")
     if not build.keys:
         raise ScenarioError(f"{type(scenario).__name__}: no field is seen, so there is nothing to observe")
-    tables = [columns_of(f, g) for f, g in zip([users, items, replies, users, items], groups, strict=True)]
+    noises = [scenario.noise, scenario.noise, 0.0, 0.0, 0.0]
+    owners = [users, items, replies, users, items]
+    tables = [columns_of(f, g, noise) for f, g, noise in zip(owners, groups, noises, strict=True)]
     stops = ["user_stop", "item_stop", "response_stop", "hidden_user_stop", "hidden_item_stop"]
     numbers = {
         **offsets,
@@ -186,16 +193,17 @@ def build_layout(scenario: Scenario, *, observe: str, history: int, totals: bool
         "keeps_user": scenario.keeps_user,
         "horizon": scenario.horizon,
         "scratch_size": scenario.scratch_size,
+        "noisy": scenario.noise > 0,
     }
     columns = np.array([row for rows, _ in tables for row in rows], np.int64).reshape(-1, 4)
-    limits = np.array([row for _, rows in tables for row in rows], float).reshape(-1, 2)
+    limits = np.array([row for _, rows in tables for row in rows], float).reshape(-1, 3)
     record = np.array([tuple(int(numbers[name]) for name in PLAN_NAMES)], PLAN)[0]
     return Layout(tuple(build.keys), Plan(record, columns, limits), build.width)
 
 
-def add_seen(build: LayoutBuilder, scenario: Scenario, bounds: list[np.ndarray]) -> dict[str, int]:
-    """What every recommender sees."""
-    user_ids, item_ids = id_bounds(scenario.user_fields(), 0), id_bounds(scenario.item_fields(), 0)
+def add_seen(build: LayoutBuilder, scenario: Scenario, bounds: list[np.ndarray], anonymous: bool) -> dict[str, int]:
+    """What every recommender sees; where users are anonymous, nothing of them but their responses."""
+    user_ids, item_ids = id_bounds([] if anonymous else scenario.user_fields(), 0), id_bounds(scenario.item_fields(), 0)
     count, slate = scenario.num_candidates, scenario.slate_size
     masked = int(word_of(scenario.item_fields(), "allowed") >= 0)
     return {

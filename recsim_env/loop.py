@@ -57,6 +57,8 @@ class State(NamedTuple):
     slates: np.ndarray  # (n, S) int64, as shown
     memory: np.ndarray  # (n, M) history, history_ids and totals, as observed
     lives: np.ndarray  # (n,) LIFE
+    pending: np.ndarray  # (n, D) rewards that are earned and not yet paid, a ring of the last D steps
+    ended_words: np.ndarray  # (n, words) users as they were when their last session ended; no rows without autoreset
 
 
 class Loop(NamedTuple):
@@ -67,7 +69,7 @@ class Loop(NamedTuple):
 
 
 ARRIVE, OFFER, RESPOND = int(Verb.ARRIVE), int(Verb.OFFER), int(Verb.RESPOND)
-EVOLVE, FIRST_SLATE = int(Verb.EVOLVE), int(Verb.FIRST_SLATE)
+EVOLVE, FIRST_SLATE, OBSERVE = int(Verb.EVOLVE), int(Verb.FIRST_SLATE), int(Verb.OBSERVE)
 
 
 class Mode(NamedTuple):
@@ -118,13 +120,41 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
             else:
                 rows[i, place] = value_of(columns, bounds, c, words, r)
 
+    @jit
+    def blur(
+        columns: Any,
+        bounds: Any,
+        first: int,
+        stop: int,
+        words: Any,
+        r: int,
+        rows: Any,
+        i: int,
+        start: int,
+        rng: Any,
+        position: int,
+    ) -> None:
+        """Put noise on the numbers that `see` copied, within their bounds.
+
+        The draws belong to `position`, so that a candidate looks the same in the history as when it was on offer.
+        """
+        at = rng.at(position)
+        for c in range(first, stop):
+            if columns[c, 1] == 0:
+                seen = value_of(columns, bounds, c, words, r) + at.normal(0.0, bounds[c, 2])
+                rows[i, start + columns[c, 3]] = min(max(seen, bounds[c, 0]), bounds[c, 1])
+
     @inline
-    def see_candidates(plan: Any, columns: Any, bounds: Any, item_words: Any, count: int, rows: Any, i: int) -> None:
+    def see_candidates(
+        plan: Any, columns: Any, bounds: Any, item_words: Any, count: int, rows: Any, i: int, rng: Any
+    ) -> None:
         """Features, ids, mask and hidden features of the candidates on offer."""
         for c in range(count):
             r = i * count + c
             start = plan.candidates + c * plan.item_width
             see(columns, bounds, plan.user_stop, plan.item_stop, item_words, r, rows, i, start)
+            if plan.noisy == 1:
+                blur(columns, bounds, plan.user_stop, plan.item_stop, item_words, r, rows, i, start, rng, c + 1)
             if plan.candidate_ids >= 0:
                 rows[i, plan.candidate_ids + c] = whole(item_words[r, plan.item_id_word])
             if plan.mask >= 0:
@@ -145,12 +175,17 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
         item_words: Any,
         response_words: Any,
         memory: Any,
+        lives: Any,
+        rng: Any,
         rows: Any,
         i: int,
     ) -> None:
         """Write user i's whole observation into row i."""
         clear(rows, i, 0, rows.shape[1])
         see(columns, bounds, 0, plan.user_stop, user_words, i, rows, i, plan.user)
+        if plan.noisy == 1:
+            rng.rekey(lives[i].key, 8 * (lives[i].step + plan.first_slate) + OBSERVE)
+            blur(columns, bounds, 0, plan.user_stop, user_words, i, rows, i, plan.user, rng, 0)
         if plan.user_id >= 0:
             rows[i, plan.user_id] = whole(user_words[i, plan.user_id_word])
         if plan.hidden_user >= 0:
@@ -159,7 +194,7 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
         for place in range(plan.slate_size):
             r, start = i * plan.slate_size + place, plan.response + place * plan.response_width
             see(columns, bounds, plan.item_stop, plan.response_stop, response_words, r, rows, i, start)
-        see_candidates(plan, columns, bounds, item_words, items.shape[1], rows, i)
+        see_candidates(plan, columns, bounds, item_words, items.shape[1], rows, i, rng)
         for k in range(np.uint64(memory.shape[1])):
             rows[i, np.uint64(plan.memory) + k] = memory[i, k]
         if plan.appeal >= 0:
@@ -176,6 +211,7 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
         slates: Any,
         memory: Any,
         count: int,
+        rng: Any,
         i: int,
     ) -> None:
         """Move the history one step up and write the slate that was just answered below it."""
@@ -191,6 +227,9 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
             r, answer = i * count + slates[i, place], i * plan.slate_size + place
             start = last * step + place * (plan.item_width + plan.response_width)
             see(columns, bounds, plan.user_stop, plan.item_stop, item_words, r, memory, i, start)
+            if plan.noisy == 1:
+                at, stop = slates[i, place] + 1, plan.item_stop
+                blur(columns, bounds, plan.user_stop, stop, item_words, r, memory, i, start, rng, at)
             start += plan.item_width
             see(columns, bounds, plan.item_stop, plan.response_stop, response_words, answer, memory, i, start)
             if plan.item_id_word >= 0:
@@ -247,7 +286,8 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
         evolve(me, users[i], items[i], slates[i], responses[i], rng)
         if plan.history_steps > 0:
             count = items.shape[1]
-            remember_history(plan, columns, bounds, item_words, response_words, slates, memory, count, i)
+            rng.rekey(key, 8 * clock + OBSERVE)
+            remember_history(plan, columns, bounds, item_words, response_words, slates, memory, count, rng, i)
         if plan.totals >= 0:
             remember_totals(plan, columns, bounds, response_words, memory, i)
 
@@ -279,6 +319,7 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
         slates: Any,
         memory: Any,
         lives: Any,
+        pending: Any,
         rng: Any,
         scratch: Any,
         session: int,
@@ -289,6 +330,7 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
         key = chain(life.root, session)
         life.session, life.step, life.engagement, life.clicks, life.key = session, 0, 0.0, 0.0, key
         forget(plan, user_words, response_words, memory, session, i)
+        clear(pending, i, 0, pending.shape[1])
         rng.rekey(key, ARRIVE)
         if session == 0:
             arrive(me, users[i], rng)
@@ -346,6 +388,8 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
         slates: Any,
         memory: Any,
         lives: Any,
+        pending: Any,
+        ended_words: Any,
         streams: Any,
         scratches: Any,
         rows: Any,
@@ -358,15 +402,29 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
         me, columns, bounds, users, items = borrow(me), borrow(columns), borrow(bounds), borrow(users), borrow(items)
         responses, user_words, item_words = borrow(responses), borrow(user_words), borrow(item_words)
         response_words, slates, memory, lives = borrow(response_words), borrow(slates), borrow(memory), borrow(lives)
+        pending, ended_words = borrow(pending), borrow(ended_words)
         streams, scratches, rows = borrow(streams), borrow(scratches), borrow(rows)
         rng, scratch = streams[slot, 0], scratches[slot][: plan.scratch_size]
         for i in range(low, high):
             session = (lives[i].session + 1) * again
             begin_one(
                 me, plan, columns, bounds, users, items, responses, user_words, item_words, response_words,
-                slates, memory, lives, rng, scratch, session, i,
+                slates, memory, lives, pending, rng, scratch, session, i,
             )  # fmt: skip
-            observe(me, plan, columns, bounds, users, items, user_words, item_words, response_words, memory, rows, i)
+            observe(
+                me, plan, columns, bounds, users, items, user_words, item_words, response_words, memory,
+                lives, rng, rows, i,
+            )  # fmt: skip
+
+    @inline
+    def pay(pending: Any, result: Any, step: int, i: int) -> None:
+        """Pay what was earned some steps ago instead of now; at the session's end, all that is due."""
+        slot = step % pending.shape[1]
+        earned, result.reward = result.reward, pending[i, slot]
+        pending[i, slot] = earned
+        if result.terminated or result.truncated:
+            for k in range(pending.shape[1]):
+                result.reward += pending[i, k]
 
     @inline
     def live(
@@ -382,6 +440,7 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
         slates: Any,
         memory: Any,
         lives: Any,
+        pending: Any,
         rng: Any,
         scratch: Any,
         result: Any,
@@ -402,6 +461,8 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
         result.engagement, result.length, result.clicks = life.engagement, life.step, life.clicks
         result.terminated = has_left(me, users[i])
         result.truncated = life.step >= plan.horizon
+        if pending.shape[1] > 0:
+            pay(pending, result, life.step, i)
         if not result.terminated:
             rng.rekey(key, 8 * (clock + 1) + OFFER)
             offer(me, users[i], items[i], rng)
@@ -421,6 +482,8 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
         slates: Any,
         memory: Any,
         lives: Any,
+        pending: Any,
+        ended_words: Any,
         streams: Any,
         scratches: Any,
         rows: Any,
@@ -440,6 +503,7 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
         me, columns, bounds, users, items = borrow(me), borrow(columns), borrow(bounds), borrow(users), borrow(items)
         responses, user_words, item_words = borrow(responses), borrow(user_words), borrow(item_words)
         response_words, slates, memory, lives = borrow(response_words), borrow(slates), borrow(memory), borrow(lives)
+        pending, ended_words = borrow(pending), borrow(ended_words)
         streams, scratches, rows = borrow(streams), borrow(scratches), borrow(rows)
         actions, final, results, answers = borrow(actions), borrow(final), borrow(results), borrow(answers)
         rng, scratch = streams[slot, 0], scratches[slot][: plan.scratch_size]
@@ -448,19 +512,25 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
             result.repaired = repair(plan, item_words, slates, actions, items.shape[1], i)
             live(
                 me, plan, columns, bounds, users, items, responses, item_words, response_words, slates, memory,
-                lives, rng, scratch, result, i,
+                lives, pending, rng, scratch, result, i,
             )  # fmt: skip
             for r in range(i * plan.slate_size, (i + 1) * plan.slate_size):
                 for word in range(answers.shape[1]):
                     answers[r, word] = response_words[r, word]
             if final.shape[0] > 0 and (result.terminated or result.truncated):
+                for word in range(user_words.shape[1]):
+                    ended_words[i, word] = user_words[i, word]
                 observe(
-                    me, plan, columns, bounds, users, items, user_words, item_words, response_words, memory, final, i
-                )
+                    me, plan, columns, bounds, users, items, user_words, item_words, response_words, memory,
+                    lives, rng, final, i,
+                )  # fmt: skip
                 begin_one(
                     me, plan, columns, bounds, users, items, responses, user_words, item_words, response_words,
-                    slates, memory, lives, rng, scratch, lives[i].session + 1, i,
+                    slates, memory, lives, pending, rng, scratch, lives[i].session + 1, i,
                 )  # fmt: skip
-            observe(me, plan, columns, bounds, users, items, user_words, item_words, response_words, memory, rows, i)
+            observe(
+                me, plan, columns, bounds, users, items, user_words, item_words, response_words, memory,
+                lives, rng, rows, i,
+            )  # fmt: skip
 
     return Loop(begin, step)

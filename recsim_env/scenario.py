@@ -54,8 +54,11 @@ class Scenario:
     num_candidates: int = param(10, "items on offer at a step", low=1, high=100_000)
     slate_size: int = param(1, "items shown at a step", low=1, high=1000)
     horizon: int = param(SAFETY_HORIZON, "steps after which we stop looking at a session (truncated)", low=1)
+    noise: float = param(0.0, "noise of the observed numbers of users and items, as a share of their range", low=0)
+    reward_delay: int = param(0, "steps by which rewards come late; the session's end pays all", low=0, high=1000)
 
     label: ClassVar[str] = "clicked"  # the response column that a myopic recommender predicts
+    compiles: ClassVar[bool] = True  # False: users that only plain Python can play, such as a language model
     first_slate: ClassVar[str] = "none"  # "random": a session starts with a random, unrewarded slate
 
     def __post_init__(self) -> None:
@@ -92,6 +95,10 @@ class Scenario:
     def summary(self) -> str:
         """A line about what was fitted and how well, told before a benchmark; empty where nothing was."""
         return ""
+
+    def measures(self, users: np.ndarray) -> Mapping[str, np.ndarray]:
+        """What the world measures of users (n records, as they are at their session's end), by name: (n,) each."""
+        return {}
 
     @property
     def offer_reads_user(self) -> bool:

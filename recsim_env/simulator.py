@@ -26,6 +26,7 @@ from recsim_env.scenario import Scenario
 from recsim_env.streams import STREAM, Purpose, chain_many, root_key
 
 APART = 8  # streams of 16 bytes: 128 bytes
+OBSERVE = ("partial", "full", "responses")
 USERS_A_SLICE = 4096
 USERS_A_THREAD = 256  # below this a second thread costs more than it brings
 
@@ -34,7 +35,7 @@ USERS_A_THREAD = 256  # below this a second thread costs more than it brings
 class Options:
     """How a world is watched and run; a scenario's parameters say what it is."""
 
-    observe: str = param("partial", "'partial', or 'full' with the hidden state, for oracles and ablations")
+    observe: str = param("partial", "'partial', 'full' with the hidden state, or 'responses' with nothing of the user")
     history: int = param(0, "how many past slates and responses an observation holds", low=0, high=10_000)
     totals: bool = param(False, "whether an observation holds the session's sums so far")
     purpose: Purpose = param(Purpose.TRAIN, "what the users are for; those of two purposes never meet")
@@ -44,8 +45,8 @@ class Options:
 
     def __post_init__(self) -> None:
         validate(self)
-        if self.observe not in ("partial", "full"):
-            raise InvalidParameter(f"Options.observe must be 'partial' or 'full', not {self.observe!r}")
+        if self.observe not in OBSERVE:
+            raise InvalidParameter(f"Options.observe must be one of {', '.join(OBSERVE)}, not {self.observe!r}")
 
 
 def as_array(action: Any) -> np.ndarray:
@@ -94,12 +95,13 @@ class Simulator:
             raise InvalidParameter(f"the number of users must be 1 or more, not {n}")
         self.scenario, self.n, self.options = scenario, n, options
         self.layout = build_layout(scenario, observe=options.observe, history=options.history, totals=options.totals)
-        self.loop = loop_of(scenario, jit if options.jit else None)
+        compiled = options.jit and scenario.compiles
+        self.loop = loop_of(scenario, jit if compiled else None)
         self.me = scenario.compiled_self
         enough = min(os.cpu_count() or 1, max(1, n // USERS_A_THREAD))
-        self.threads = (options.threads or enough) if options.jit else 1
+        self.threads = (options.threads or enough) if compiled else 1
         self.slices = self._slices()
-        self.state = self._new_state()
+        self.state = self._new_state(n if autoreset else 0)
         # Each slice's own, cache lines apart: threads that write to one line wait for each other.
         self.streams = np.zeros((len(self.slices), APART), STREAM)
         self.scratch = np.zeros((len(self.slices), scenario.scratch_size + 2 * APART))
@@ -114,8 +116,9 @@ class Simulator:
         edges = np.linspace(0, self.n, pieces + 1).astype(int).tolist()
         return [(low, high, slot) for slot, (low, high) in enumerate(pairwise(edges))]
 
-    def _new_state(self) -> State:
+    def _new_state(self, restarting: int) -> State:
         n, s = self.n, self.scenario
+        self.ended_users = np.zeros(restarting, s.user_dtype)  # as they were when their last session ended
         users = np.zeros(n, s.user_dtype)
         items = np.zeros((n, s.num_candidates), s.item_dtype)
         responses = np.zeros((n, s.slate_size), s.response_dtype)
@@ -129,6 +132,8 @@ class Simulator:
             slates=np.zeros((n, s.slate_size), np.int64),
             memory=np.zeros((n, self.layout.memory_width)),
             lives=np.zeros(n, LIFE),
+            pending=np.zeros((n, s.reward_delay)),
+            ended_words=words(self.ended_users),
         )
 
     def reset(self, seed: int | None) -> np.ndarray:

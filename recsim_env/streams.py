@@ -42,6 +42,7 @@ class Verb(IntEnum):
     RESPOND = 2
     EVOLVE = 3
     FIRST_SLATE = 4
+    OBSERVE = 5
 
 
 def mix(z: int) -> int:
