@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from recsim_env.dynamics import dot, drift_toward, fade, mean_level, sate
 from recsim_env.scenario import Items, Rng, User
 
 if TYPE_CHECKING:
@@ -36,7 +37,12 @@ def draw_person(self: MovieLens, rng: Rng) -> int:
 
 def start(self: MovieLens, user: User, rng: Rng) -> None:
     """Become somebody of the population, as fitted; what the record held is forgotten."""
-    user.id = draw_person(self, rng)
+    become(self, user, draw_person(self, rng))
+
+
+def become(self: MovieLens, user: User, person: int) -> None:
+    """Become the person of this id, as fitted."""
+    user.id = person
     user.bias = self.user_bias[user.id]
     for k in range(len(user.taste)):
         user.taste[k] = self.user_factors[user.id, k]
@@ -82,18 +88,12 @@ def is_taken(self: MovieLens, user: User, items: Items, position: int, film: int
 
 def match(self: MovieLens, user: User, film: int) -> float:
     """How far the user would rate the film from what everybody's biases say, in stars."""
-    total = 0.0
-    for k in range(len(user.taste)):
-        total += user.taste[k] * self.film_factors[film, k]
-    return total
+    return dot(user.taste, self.film_factors, film)
 
 
 def sated(self: MovieLens, user: User, film: int) -> float:
     """Mean satiation with the film's genres."""
-    total = 0.0
-    for genre in range(len(user.satiation)):
-        total += user.satiation[genre] * self.shares[film, genre]
-    return total
+    return mean_level(user.satiation, self.shares, film)
 
 
 def logit(self: MovieLens, user: User, film: int) -> float:
@@ -108,24 +108,41 @@ def refilled(self: MovieLens, user: User, film: int) -> float:
     return self.refill * min(1.0, max(0.0, (quality - self.dull) / (self.superb - self.dull)))
 
 
-def drift_toward(self: MovieLens, user: User, film: int) -> None:
+def shift_taste(self: MovieLens, user: User, film: int) -> None:
     """Move the taste toward the film's factors, scaled to the length that the taste has."""
     own, its = 0.0, 0.0
     for k in range(len(user.taste)):
         own += user.taste[k] * user.taste[k]
         its += self.film_factors[film, k] * self.film_factors[film, k]
     if its > 0.0:
-        scale = math.sqrt(own / its)
-        for k in range(len(user.taste)):
-            user.taste[k] += self.drift * (scale * self.film_factors[film, k] - user.taste[k])
+        drift_toward(user.taste, self.film_factors, film, self.drift, math.sqrt(own / its))
 
 
 def watch(self: MovieLens, user: User, film: int) -> None:
     """What a watched film does to the user."""
     user.patience += refilled(self, user, film) - 1.0
-    for genre in range(len(user.satiation)):
-        user.satiation[genre] += self.satiation * self.genres[film, genre]
+    sate(user.satiation, self.genres, film, self.satiation)
     if window(self) > 0:
         user.watched[user.films % window(self)] = film
     user.films += 1
-    drift_toward(self, user, film)
+    shift_taste(self, user, film)
+
+
+def replay(
+    self: MovieLens, users: Any, steps: Any, people: Any, shown: Any, watched: Any, matches: Any, tiredness: Any
+) -> None:
+    """What each logged slate's films were to the person: (T, S) matches and satiations, which films watched changed.
+
+    `users` is one record to live in; a session starts where `steps` (T,) is 0. `people` (T,) and `shown` (T, S) are
+    ids, and `watched` (T,) is the film that was, or -1.
+    """
+    user = users[0]
+    for t in range(len(steps)):
+        if steps[t] == 0:
+            become(self, user, people[t])
+        for place in range(shown.shape[1]):
+            matches[t, place] = match(self, user, shown[t, place])
+            tiredness[t, place] = sated(self, user, shown[t, place])
+        fade(user.satiation, self.fade)
+        if watched[t] >= 0:
+            watch(self, user, watched[t])

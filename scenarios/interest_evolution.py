@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recsim_env.choice import Choice, cascade, multinomial_logit, proportional
+from recsim_env.choice import Choice, exponential_cascade, multinomial_logit, proportional
+from recsim_env.dynamics import spend
 from recsim_env.fields import Field
 from recsim_env.parameters import param
 from recsim_env.scenario import Item, Items, Responses, Rng, Scenario, Scratch, Slate, User
@@ -18,7 +19,7 @@ def choose(self: InterestEvolution, scores: Scratch, rng: Rng) -> int:
     if self.choice == Choice.PROPORTIONAL:
         return proportional(scores, 1.0, self.no_click_weight, rng)
     if self.choice == Choice.CASCADE:
-        return cascade(scores, self.attention, self.score_scaling, rng)
+        return exponential_cascade(scores, self.attention, self.score_scaling, rng)
     return multinomial_logit(scores, self.no_click_logit, rng)
 
 
@@ -100,7 +101,7 @@ class InterestEvolution(Scenario):
             if responses[place].clicked == 1.0:
                 topic, minutes = responses[place].topic, responses[place].minutes
                 user.interests[topic] = shift(self, user.interests[topic], rng)
-                user.budget += minutes * (self.refill * responses[place].quality - 1.0)
+                user.budget = spend(user.budget, minutes, self.refill * responses[place].quality)
                 return
         user.budget -= self.no_click_minutes
 

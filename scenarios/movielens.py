@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,11 +10,14 @@ from functools import cached_property
 import numpy as np
 
 from recsim_env.choice import multinomial_logit
+from recsim_env.dynamics import fade
 from recsim_env.errors import DataError, InvalidParameter
 from recsim_env.fields import Field
+from recsim_env.link import JIT, link
+from recsim_env.logs import Interactions
 from recsim_env.parameters import param
 from recsim_env.scenario import Item, Items, Responses, Rng, Scenario, Scratch, Slate, User
-from scenarios.film_viewer import People, draw_film, is_taken, logit, match, open_session, start, watch
+from scenarios.film_viewer import People, draw_film, is_taken, logit, match, open_session, replay, start, watch
 from scenarios.movielens_data import HIGHEST, LOWEST, SOURCE, Fitted, load
 
 TRIES = 20  # draws of a film by popularity before its neighbours in the catalogue are taken
@@ -30,13 +34,17 @@ class MovieLens(Scenario):
     min_ratings: int = param(5, "films with fewer ratings are left out", low=1)
     people: People = param(People.ALL, "who comes: all, or a side of a fixed split, known (80 %) or new (20 %)")
     carry: bool = param(False, "whether a person's next session goes on from the last; else it starts as fitted")
-    slope: float = param(6.0, "what a star of match adds to a film's logit; 0: taste does not count", low=0)
-    fame: float = param(0.5, "what a unit of log popularity adds to it; 0: fame does not count")
-    no_click_logit: float = param(0.0, "the logit of choosing nothing")
-    satiation: float = param(0.5, "what a watched film takes from its genres' logit; 0: nobody sates", low=0)
-    fade: float = param(0.1, "share of satiation that a step takes away", low=0, high=1)
+    slope: float = param(
+        6.0, "what a star of match adds to a film's logit; 0: taste does not count", low=0, fit="choice"
+    )
+    fame: float = param(0.5, "what a unit of log popularity adds to it; 0: fame does not count", fit="choice")
+    no_click_logit: float = param(0.0, "the logit of choosing nothing", fit="choice")
+    satiation: float = param(
+        0.5, "what a watched film takes from its genres' logit; 0: nobody sates", low=0, fit="choice"
+    )
+    fade: float = param(0.1, "share of satiation that a step takes away", low=0, high=1, fit="choice")
     not_again: int = param(50, "a film is not offered for so many films after it was watched", low=0, high=10_000)
-    drift: float = param(0.02, "how far a film moves taste toward itself; 0: taste stays", low=0, high=1)
+    drift: float = param(0.02, "how far a film moves taste toward itself; 0: taste stays", low=0, high=1, fit="choice")
     patience: float = param(20.0, "poor films a new user bears; 0: a session lasts session_steps", low=0)
     no_click_cost: float = param(0.25, "patience that a slate without a click costs; a film costs 1", low=0)
     refill: float = param(0.9, "patience that a superb film brings back; 0: none does", low=0, high=1)
@@ -129,6 +137,26 @@ class MovieLens(Scenario):
             "guide": np.searchsorted(cumulative, np.arange(len(weights)) / len(weights), side="right"),
         }
 
+    def choice_features(self, log: Interactions) -> Mapping[str, np.ndarray]:
+        """What the logits of logged choices are made of (`ChoosesByLogit`); what was watched replays each session.
+
+        Satiation enters as it would be if a film added 1, so that its weight is the parameter.
+        """
+        ids = np.take_along_axis(log.observations["candidate_ids"], log.slates, axis=1).astype(np.int64)
+        clicked = log.responses["clicked"] > 0
+        watched = np.where(clicked.any(axis=1), (ids * clicked).sum(axis=1), -1)
+        people = log.observations["user_id"][:, 0].astype(np.int64)
+        me, user = dataclasses.replace(self, satiation=1.0).compiled_self, np.zeros(1, self.user_dtype)
+        matches, tiredness = np.empty((2, *ids.shape))
+        link(replay, JIT)(me, user, log.step, people, ids, watched, matches, tiredness)
+        nothing = np.zeros((len(ids), 1))
+        return {
+            "slope": np.hstack([matches, nothing]),
+            "fame": np.hstack([me.log_popularity[ids], nothing]),
+            "no_click_logit": np.hstack([np.zeros(ids.shape), nothing + 1.0]),
+            "satiation": np.hstack([-tiredness, nothing]),
+        }
+
     def arrive(self, user: User, rng: Rng) -> None:
         start(self, user, rng)
 
@@ -159,8 +187,7 @@ class MovieLens(Scenario):
 
     def evolve(self, user: User, items: Items, slate: Slate, responses: Responses, rng: Rng) -> None:
         user.steps += 1
-        for genre in range(len(user.satiation)):
-            user.satiation[genre] *= 1.0 - self.fade
+        fade(user.satiation, self.fade)
         for place in range(len(slate)):
             if responses[place].clicked == 1.0:
                 watch(self, user, items[slate[place]].id)

@@ -19,6 +19,7 @@ from gymnasium.wrappers.vector import RecordEpisodeStatistics
 
 import recsim_env.pool
 from recsim_env import Field, Options, RecEnv, RecVectorEnv, Scenario, find_world, make_env, make_vector_env, param
+from recsim_env.env import Observation
 from recsim_env.errors import InvalidAction, InvalidParameter, UnknownName
 from recsim_env.scenario import Items, Responses, Rng, Scratch, Slate, User
 from tests.worlds import MEAL, SNACK, TinyWorld, data_free_ids, data_free_worlds
@@ -570,20 +571,28 @@ def test_responses_are_seen_encoded_and_clipped_and_told_raw(text: str) -> None:
 @pytest.mark.parametrize("text", WORLDS)
 def test_totals_are_the_sums_of_what_was_told(text: str) -> None:
     env, n = memory_env(text, 6, totals=True), 6
-    steps, shown, clicked = np.zeros((n, 1)), 0.0, 0.0
-    for _, after, *_, info in play(env, 70):
+    first = int(env.scenario.first_slate == "random")  # counted, and seen in `response`
+    expected = np.zeros(0)
+    for before, after, *_, info in play(env, 70):
+        if not expected.size:
+            expected = before["totals"].astype(float)
+            assert starts_right(before, np.ones(n, bool), first)
         parts = [of_response(env.scenario, info, place) for place in range(env.scenario.slate_size)]
-        steps += 1
-        shown = shown + sum(parts)
-        clicked = clicked + sum(part * info["clicked"][:, [place]] for place, part in enumerate(parts))
+        clicked = [part * info["clicked"][:, [place]] for place, part in enumerate(parts)]
+        expected += np.concatenate([np.ones((n, 1)), sum(parts), sum(clicked)], axis=1)
         ended = info.get("_session", np.zeros(n, bool))
-        expected = np.concatenate([steps, shown, clicked], axis=1)
         for i in range(n):
             seen = info["final_obs"][i]["totals"] if ended[i] else after["totals"][i]
-            np.testing.assert_allclose(seen, expected[i], rtol=1e-6, atol=1e-6)
-        assert not after["totals"][ended].any()
-        for total in (steps, shown, clicked):
-            total[ended] = 0.0
+            np.testing.assert_allclose(seen, expected[i], rtol=1e-5, atol=1e-6)
+        assert starts_right(after, ended, first)
+        expected[ended] = after["totals"][ended]
+
+
+def starts_right(observation: Observation, started: np.ndarray, first: int) -> bool:
+    """Whether the totals of sessions that just started count the first slate where there was one, and nothing else."""
+    totals = observation["totals"][started]
+    shown = observation["response"][started].sum(axis=1) if first else np.zeros((len(totals), 0))
+    return bool((totals[:, 0] == first).all()) and np.allclose(totals[:, 1 : 1 + shown.shape[1]], shown, rtol=1e-5)
 
 
 @pytest.mark.parametrize("text", WORLDS)
@@ -592,8 +601,9 @@ def test_history_holds_the_last_slates_in_order_and_zeros_before(text: str) -> N
     observation, _ = env.reset(seed=0)
     if "history" not in observation:
         pytest.skip("neither items nor responses are seen")
-    expected = np.zeros_like(observation["history"])
-    assert not observation["history"].any()
+    first = int(env.scenario.first_slate == "random")  # then the last row holds it
+    expected = observation["history"].copy()
+    assert not expected[:, : len(expected[0]) - first].any()
     for _ in range(70):
         slates = np.argsort(rng.random((n, env.scenario.num_candidates)), axis=1)[:, : env.scenario.slate_size]
         offered = observation.get("candidates", np.zeros((n, env.scenario.num_candidates, 0)))
@@ -607,7 +617,8 @@ def test_history_holds_the_last_slates_in_order_and_zeros_before(text: str) -> N
         ended = info.get("_session", np.zeros(n, bool))
         for i in np.flatnonzero(ended):
             assert np.array_equal(info["final_obs"][i]["history"], expected[i])
-        expected[ended] = 0.0
+        assert not observation["history"][ended, : len(expected[0]) - first].any()
+        expected[ended] = observation["history"][ended]
         assert np.array_equal(observation["history"], expected)
 
 
@@ -755,7 +766,7 @@ def test_text_names_the_users_fields_and_the_slate(text: str) -> None:
     for field in env.scenario.user_fields():
         assert field.name in before
         assert field.name in after
-    assert "no slate shown yet" in before
+    assert ("no slate shown yet" in before) == (env.scenario.first_slate == "none")
     assert "step 1" in after
     assert f"place {env.scenario.slate_size}: candidate {env.scenario.slate_size - 1}: clicked" in after
 
