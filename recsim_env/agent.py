@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 from gymnasium import spaces
 
+from recsim_env.class_files import class_in_file, names_a_file
 from recsim_env.env import Observation
 from recsim_env.errors import AgentError, unknown
 from recsim_env.fields import Field
@@ -154,7 +155,13 @@ def registered_agents() -> dict[str, EntryPoint]:
 
 
 def agent_class(name: str) -> type[Agent]:
-    """The class of an installed agent; raises `UnknownName` with the nearest name."""
+    """The class of an installed agent, or of `file.py:Class`.
+
+    Raises:
+        UnknownName: there is none; with the nearest name. AgentError: it is no agent, or the file fails.
+    """
+    if names_a_file(name):
+        return class_in_file(name, Agent, AgentError)  # type: ignore[type-abstract]  # it is only compared with
     if name not in registered_agents():
         raise unknown("agent", name, registered_agents())
     found = registered_agents()[name].load()

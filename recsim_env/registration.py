@@ -13,14 +13,16 @@ from typing import Any
 
 import gymnasium
 
+from recsim_env.class_files import class_in_file, names_a_file
 from recsim_env.env import RecEnv, RecVectorEnv
-from recsim_env.errors import InvalidParameter, ScenarioError, unknown
+from recsim_env.errors import InvalidParameter, RecSimError, ScenarioError, unknown
 from recsim_env.parameters import build
 from recsim_env.scenario import Scenario
-from recsim_env.scenario_files import class_in_file, read_scenario_file
+from recsim_env.scenario_files import check_parameters, read_scenario_file
 from recsim_env.simulator import Options
 
 GROUP = "recsim_env.scenarios"
+YAML = (".yaml", ".yml")
 OPTION_NAMES = tuple(field.name for field in dataclasses.fields(Options))
 
 
@@ -78,15 +80,18 @@ def preset_files(scenario: type[Scenario]) -> dict[str, Path]:
 def find_world(text: str, above: tuple[Path, ...] = ()) -> World:
     """A world by `name`, `name:preset`, `file.yaml` or `file.py:Class`; `above` are the files that named it.
 
+    `file.py` alone is enough where it defines one scenario only. A YAML file is checked when it is read.
+
     Raises:
-        UnknownName: no such scenario, preset or class; with the nearest name.
+        UnknownName: no such scenario, preset, class, or key or parameter of a YAML file; with the nearest name.
+        InvalidParameter: a YAML file's value of the wrong type or out of its range.
         ScenarioError: a file that is not a scenario.
     """
-    if text.endswith((".yaml", ".yml")):
+    if text.endswith(YAML):
         return world_of_file(Path(text), above)
-    if ".py:" in text:
-        path, _, name = text.rpartition(":")
-        return World(name, class_in_file(Path(path), name), {})
+    if names_a_file(text):
+        found = class_in_file(text, Scenario, ScenarioError)
+        return World(found.__name__, found, {})
     name, _, preset = text.partition(":")
     scenario = load_class(name)
     if not preset:
@@ -98,11 +103,18 @@ def find_world(text: str, above: tuple[Path, ...] = ()) -> World:
 
 
 def world_of_file(path: Path, above: tuple[Path, ...] = ()) -> World:
+    """The world of a YAML file; the path of a file that it names starts at its own folder."""
     if path.resolve() in above:
         raise ScenarioError(f"{path} is built on itself")
-    content = read_scenario_file(path)
-    base = find_world(content.scenario, (*above, path.resolve()))
-    return World(path.stem, base.scenario, {**base.parameters, **content.parameters})
+    file = read_scenario_file(path)
+    name = file.content.scenario
+    named = str(path.parent / name) if name.endswith(YAML) or names_a_file(name) else name
+    try:
+        base = find_world(named, (*above, path.resolve()))
+    except RecSimError as error:
+        raise type(error)(f"{file.at('scenario')}: {error}") from error
+    check_parameters(file, base.name, base.scenario)
+    return World(path.stem, base.scenario, {**base.parameters, **file.content.parameters})
 
 
 def parts(scenario: str | Scenario, preset: str | None, values: dict[str, Any]) -> tuple[Scenario, Options]:

@@ -21,8 +21,9 @@ Check = Callable[[Any], str]
 FRAMES = re.compile(r'(?:at |File ")([^"\n]+?\.py)(?: \(|", line )(\d+)')
 ADVICE: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
     ((ZeroDivisionError, FloatingPointError), "; guard the division: compiled code stops at it too"),
-    (IndexError, "; compiled code would write into another user"),
+    (IndexError, "; an index counts from 0 to len() - 1, and compiled code would write into another user"),
     (UnboundLocalError, "; give it a value on every path"),
+    (OverflowError, "; keep the number within what a float holds"),
 )
 
 _rehearsed: set[tuple[Any, ...]] = set()
@@ -31,23 +32,33 @@ _rehearsed: set[tuple[Any, ...]] = set()
 # -- what a verb may leave and return ------------------------------------------------------------------
 
 
+def wrong_in(field: Field, values: np.ndarray) -> np.ndarray:
+    """Where a field holds what it never may: a category out of range, NaN, or infinity where it is seen."""
+    if field.categories:
+        return (values < 0) | (values >= field.categories)
+    wrong: np.ndarray = ~np.isfinite(values) if field.seen else np.isnan(values)
+    return wrong
+
+
 def flaw(fields: list[Field], record: Any) -> str:
-    """What no record may hold: NaN, or a category out of its range; "" where there is none."""
+    """What no record may hold, and what to do; "" where there is none."""
     for field in fields:
-        values = record[field.name]
-        if field.categories:
-            wrong = (values < 0) | (values >= field.categories)
-            rule = f"its categories are 0 to {field.categories - 1}"
-        else:
-            wrong, rule = np.isnan(values), "a number is needed"
-        if np.any(wrong):
-            return f"{field.name} = {np.asarray(values)[wrong].flat[0]}; {rule}"
+        values = np.asarray(record[field.name])
+        wrong = wrong_in(field, values)
+        if wrong.any():
+            rule = "a finite number is needed, since it is seen" if field.seen else "a number is needed"
+            if field.categories:
+                rule = f"its categories are 0 to {field.categories - 1}; draw within them, or declare more"
+            return f"{field.name} = {values[wrong].flat[0]}; {rule}"
     return ""
 
 
 def bad_number(value: Any) -> str:
-    ok = isinstance(value, int | float | np.number) and np.isfinite(value)
-    return "" if ok else f"it must return a finite number, not {value!r}"
+    if isinstance(value, int | float | np.number) and np.isfinite(value):
+        return ""
+    if isinstance(value, int | float | np.number):
+        return f"it must return a finite number, not {float(value)}; guard what makes it, such as inf - inf or 0 * inf"
+    return f"it must return a finite number, not {value!r}; return one on every path"
 
 
 def bad_truth(value: Any) -> str:

@@ -26,6 +26,8 @@ from recsim_env.streams import Stream
 
 DRAWS = tuple(name for name in vars(Stream) if not name.startswith("_") and name != "rekey")
 GENERATORS = (random.Random, np.random.Generator, np.random.RandomState)
+LUCK_OF_OTHERS = ("random", "secrets", "uuid", "time", "datetime")  # modules that are other at each run
+SHARED = (list, dict, set, bytearray)
 ELEMENTS = {"items": "item", "responses": "response"}
 REQUIRED = ("arrive", "offer", "respond")
 MISSING: Any = object()
@@ -175,7 +177,8 @@ def is_random(value: Any) -> bool:
     """Whether it is, or draws from, a generator that is not the scenario's."""
     if isinstance(getattr(value, "__self__", value), GENERATORS):
         return True
-    return str(getattr(value, "__module__", "")).split(".")[:2] in (["random"], ["numpy", "random"])
+    module = str(getattr(value, "__module__", "")).split(".")
+    return module[0] in LUCK_OF_OTHERS or module[:2] == ["numpy", "random"]
 
 
 class Text:
@@ -204,7 +207,7 @@ class Text:
                 for rule in self.RULES.get(type(node), ()):
                     rule(self, node)
 
-    def refuse(self, node: ast.expr, message: str) -> None:
+    def refuse(self, node: ast.expr | ast.stmt, message: str) -> None:
         raise ScenarioError(f"{place(self.owner, self.verb, self.function, node.lineno)}: {message}")
 
     # -- what an expression is -------------------------------------------------------------------------
@@ -250,10 +253,20 @@ class Text:
         if value is super:
             self.refuse(node, "super() cannot be compiled; write a module-level function and call it in both classes")
         self.check_random(node, value)
+        if isinstance(value, SHARED):
+            what = f"{node.id} is a {type(value).__name__} of the module, which all users share; "
+            self.refuse(node, what + "keep what a user remembers in a field, and constants in a tuple or tables()")
+
+    def check_global(self, node: ast.Global | ast.Nonlocal) -> None:
+        what = f"{', '.join(node.names)} belongs to all users; keep what a user remembers in a field"
+        self.refuse(node, what)
 
     def check_random(self, node: ast.expr, value: Any) -> None:
         if is_random(value):
-            self.refuse(node, f"{ast.unparse(node)} draws from hidden state; draw from rng, as in rng.uniform()")
+            self.refuse(
+                node,
+                f"{ast.unparse(node)} draws from hidden state, other at each run; draw from rng, as in rng.uniform()",
+            )
 
     def check_attribute(self, node: ast.Attribute) -> None:
         kind = self.kind(node.value)
@@ -275,6 +288,8 @@ class Text:
 
     def check_self(self, node: ast.Attribute, kind: str) -> None:
         name, text = node.attr, ast.unparse(node)
+        if isinstance(node.ctx, ast.Store):
+            self.refuse(node, f"{text} is the same for all users and cannot be set; keep it in a field of the user")
         if name in self.names.self:
             return
         if name in self.names.texts:
@@ -305,6 +320,9 @@ class Text:
             self.refuse(node, f"{ast.unparse(node)}: rng has no {node.attr!r}; {hint(node.attr, DRAWS)}")
 
     def check_subscript(self, node: ast.Subscript) -> None:
+        if isinstance(node.ctx, ast.Store) and isinstance(self.value(node.value), np.ndarray):
+            what = f"{ast.unparse(node.value)} is an array of the module, which all users share; "
+            self.refuse(node, what + "keep what a user remembers in a field")
         kind, key = self.kind(node.value), getattr(node.slice, "value", None)
         if kind in ("user", "item", "response") and isinstance(key, str):
             self.check_field_name(node, key, kind)
@@ -327,6 +345,8 @@ class Text:
         ast.Attribute: (check_attribute,),
         ast.Subscript: (check_subscript,),
         ast.Call: (follow,),
+        ast.Global: (check_global,),
+        ast.Nonlocal: (check_global,),
     }
 
 

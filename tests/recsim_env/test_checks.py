@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,13 +18,23 @@ import pytest
 
 from recsim_env import Field, Options, Scenario, find_world, param
 from recsim_env.agent import Agent, AgentConfig, Log, top_slates
-from recsim_env.checks import Trial, check_agent, check_scenario, verbs_allocate_nothing, verbs_compile
+from recsim_env.checks import (
+    PLAIN_CHECKS,
+    check_agent,
+    check_scenario,
+    name_of,
+    verbs_allocate_nothing,
+    verbs_compile,
+    verbs_run_plain,
+)
+from recsim_env.crowd import each_kind_clicks, everybody_can_click, many_users_keep_the_rules, somebody_leaves
 from recsim_env.env import Observation
 from recsim_env.errors import AgentError, ScenarioError
 from recsim_env.playback import Playback
 from recsim_env.rehearsal import rehearse_once
 from recsim_env.scenario import Items, Responses, Rng, Scratch, Slate, User
 from recsim_env.simulator import Simulator
+from recsim_env.trial import Trial
 from tests.recsim_env.test_source import MisspeltUserField, Reader
 from tests.worlds import data_free_scenarios
 
@@ -171,6 +184,61 @@ class TableOfText(Reader):
         return {"weights": np.array(["a", "b", "c"])}
 
 
+SEEN: list[int] = []
+TOTAL = np.zeros(1)
+COUNT = 0
+
+
+class KeepsAList(Reader):
+    def evolve(self, user: User, items: Items, slate: Slate, responses: Responses, rng: Rng) -> None:
+        SEEN.append(slate[0])
+
+
+class WritesAnArray(Reader):
+    def evolve(self, user: User, items: Items, slate: Slate, responses: Responses, rng: Rng) -> None:
+        TOTAL[0] += 1.0
+
+
+class CountsForAll(Reader):
+    def evolve(self, user: User, items: Items, slate: Slate, responses: Responses, rng: Rng) -> None:
+        global COUNT
+        COUNT += 1
+
+
+class SetsAParameter(Reader):
+    def evolve(self, user: User, items: Items, slate: Slate, responses: Responses, rng: Rng) -> None:
+        self.patience -= 1.0  # type: ignore[misc]
+
+
+class ReadsAClock(Reader):
+    def evolve(self, user: User, items: Items, slate: Slate, responses: Responses, rng: Rng) -> None:
+        user.patience -= time.time() % 1.0
+
+
+class ReadsHeldScratch(Reader):
+    def respond(self, user: User, items: Items, slate: Slate, responses: Responses, scratch: Scratch, rng: Rng) -> None:
+        scratch[0] += 1.0
+        responses[0].clicked = 1.0 if scratch[0] > 2.0 else 0.0
+
+
+class SeenInfinity(Reader):
+    def evolve(self, user: User, items: Items, slate: Slate, responses: Responses, rng: Rng) -> None:
+        user.patience = math.inf
+
+
+class OneMoodNeverClicks(Reader):
+    def user_fields(self) -> Sequence[Field]:
+        return [*super().user_fields(), Field("kind", integer=True)]
+
+    def arrive(self, user: User, rng: Rng) -> None:
+        user.patience = self.patience
+        user.kind = 3 + rng.integer(2)
+
+    def respond(self, user: User, items: Items, slate: Slate, responses: Responses, scratch: Scratch, rng: Rng) -> None:
+        for place in range(len(slate)):
+            responses[place].clicked = 1.0 if user.kind == 3 else 0.0
+
+
 PLAIN_MISTAKES: list[tuple[type[Scenario], tuple[str, ...]]] = [
     (MisspeltUserField, ("evolve", "user.patiense", "'patience'")),
     (Raises, ("evolve", "test_checks.py, line", "ValueError: the reader fell asleep")),
@@ -194,6 +262,13 @@ PLAIN_MISTAKES: list[tuple[type[Scenario], tuple[str, ...]]] = [
     (IdOutOfBounds, ("'candidate_ids'", "holds 2", "[0, 1]")),
     (OfferFollowsPatience, ("other candidates at step 1", "offer_reads_user")),
     (FirstSlateMisspelt, ("first_slate", "'randon'")),
+    (KeepsAList, ("evolve", "SEEN is a list", "keep what a user remembers in a field")),
+    (WritesAnArray, ("evolve", "TOTAL is an array", "keep what a user remembers in a field")),
+    (CountsForAll, ("evolve", "COUNT belongs to all users", "in a field")),
+    (SetsAParameter, ("evolve", "self.patience is the same for all users", "a field of the user")),
+    (ReadsAClock, ("evolve", "time.time draws from hidden state", "rng")),
+    (ReadsHeldScratch, ("respond", "reads scratch before it writes it", "another user")),
+    (SeenInfinity, ("evolve", "user.patience = inf", "since it is seen")),
     (TablesDiffer, ("tables()['weights']", "second call")),
     (TableOfText, ("tables()['weights']", "numbers", "U1")),
 ]
@@ -262,8 +337,8 @@ class WholeNumbersWrap(Reader):
 @pytest.mark.parametrize(
     ("owner", "words"),
     [
-        (MakesArray, ("evolve", "allocates memory", "scratch")),
-        (MakesList, ("left", "allocates memory", "scratch")),
+        (MakesArray, ("evolve", "test_checks.py, line", "allocates memory", "made here", "scratch")),
+        (MakesList, ("left", "test_checks.py, line", "allocates memory", "made here", "scratch")),
         (TextOrNumber, ("evolve", "test_checks.py, line", "cannot be compiled", "Cannot unify")),
         (EntersAContext, ("left", "cannot be compiled", "context manager")),
     ],
@@ -299,6 +374,88 @@ def test_a_difference_is_found_at_its_step_user_and_field() -> None:
     assert one.difference(other, ("one", "other")) == "at step 1, user 1: users.b is 0 one and 7 other"
     found = one.of_user(0).difference(other.of_user(0), ("here", "there"))
     assert found == "at step 2, user 0: rows[3] is 1.5 here and 0.0 there"
+
+
+# Mistakes that only many users show. The world is compiled once: what is wrong is a number.
+
+
+@dataclass(frozen=True)
+class RarelyWrong(Reader):
+    """Readers of whom one slate in a few thousand brings what `wrong` says."""
+
+    wrong: int = param(0, "0: nothing, 1: division, 2: infinite reward, 3: genre, 4: no clicks, 5: nobody leaves")
+
+    def user_fields(self) -> Sequence[Field]:
+        return [*super().user_fields(), Field("genre", categories=3), Field("reading", low=0, high=1)]
+
+    def arrive(self, user: User, rng: Rng) -> None:
+        user.patience = 12.0
+        user.reading = rng.uniform()
+
+    def respond(self, user: User, items: Items, slate: Slate, responses: Responses, scratch: Scratch, rng: Rng) -> None:
+        for place in range(len(slate)):
+            if self.wrong != 4 or user.reading > 0.2:
+                responses[place].clicked = 1.0
+
+    def evolve(self, user: User, items: Items, slate: Slate, responses: Responses, rng: Rng) -> None:
+        luck = rng.uniform()
+        if self.wrong == 1:
+            user.mood[0] = 1.0 / math.floor(2000.0 * luck)  # here
+        if self.wrong == 3:
+            user.genre = math.floor(luck * 3.0003)
+        if self.wrong == 2 and luck < 0.0005:
+            user.mood[1] = 1e308
+        user.patience = 0.9 * user.patience if self.wrong == 5 else user.patience - 0.5
+
+    def reward(self, user: User, responses: Responses) -> float:
+        return 1.0 + 10.0 * user.mood[1]
+
+
+RARE: list[tuple[int, Callable[[Trial], None], tuple[str, ...]]] = [
+    (1, many_users_keep_the_rules, ("RarelyWrong.evolve", "ZeroDivisionError", "guard the division")),
+    (2, many_users_keep_the_rules, ("RarelyWrong.reward", "finite number, not inf", "guard what makes it")),
+    (3, many_users_keep_the_rules, ("RarelyWrong.evolve", "user.genre = 3", "0 to 2")),
+    (4, everybody_can_click, ("RarelyWrong.respond", "% of users never click", "times a step")),
+    (5, somebody_leaves, ("RarelyWrong.left", "nobody leaves within 5000 steps", "`horizon`")),
+]
+
+
+@pytest.mark.parametrize(("wrong", "check", "words"), RARE)
+def test_a_rare_mistake_is_told_with_its_verb(
+    wrong: int, check: Callable[[Trial], None], words: tuple[str, ...]
+) -> None:
+    trial = Trial(RarelyWrong(wrong=wrong), 4, 12, 0)
+    verbs_run_plain(trial)  # which does not show it
+    assert_names(message_of(ScenarioError, lambda: check(trial)), RarelyWrong, words)
+
+
+def test_what_is_right_passes_with_notes() -> None:
+    trial = Trial(RarelyWrong(), 4, 12, 0)
+    for check in (many_users_keep_the_rules, somebody_leaves, everybody_can_click):
+        check(trial)
+    assert len(trial.notes) == 1
+    assert trial.notes[0].startswith("user.patience lay outside its range in ")
+
+
+def test_a_kind_of_user_without_a_click_is_found_in_the_plain_run() -> None:
+    words = ("OneMoodNeverClicks.respond", "users of kind 4 never click")
+    message = message_of(ScenarioError, lambda: each_kind_clicks(Trial(OneMoodNeverClicks(), 20, 40, 0)))
+    assert_names(message, OneMoodNeverClicks, words)
+    with pytest.raises(ScenarioError, match="users of kind 4"):
+        check_scenario(OneMoodNeverClicks(), compiled=False)
+
+
+def test_each_check_is_told_by_name() -> None:
+    told: list[str] = []
+
+    @contextmanager
+    def during(name: str) -> Iterator[None]:
+        told.append(name)
+        yield
+
+    assert check_scenario(Reader(), users=3, steps=8, compiled=False, during=during) == []
+    assert told == [name_of(check) for check in PLAIN_CHECKS]
+    assert told[:2] == ["fields are declared", "tables are numbers"]
 
 
 # A world that is made for real.

@@ -145,29 +145,67 @@ def test_an_unknown_preset_is_refused_with_the_nearest() -> None:
     assert said(preset) == "unknown preset of long_term_satisfaction 'hrad'; did you mean 'hard'?"
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("- a\n- b\n", "must hold 'scenario:' and 'parameters:', not list"),
-        ("", "must hold 'scenario:' and 'parameters:', not NoneType"),
-        ("parameters: {}\n", "scenario: Field required; keys: scenario, description, parameters"),
-        ("scenario: x\nparametres: {}\n", "parametres: Extra inputs are not permitted; keys: scenario, description"),
-        ("scenario: x\nparameters: 3\n", "parameters: Input should be a valid dictionary"),
-        ("scenario: [x]\n", "scenario: Input should be a valid string"),
-        ("scenario: {x\n", "is not YAML: while parsing"),
-        ("scenario: !!python/object:os.system x\n", "is not YAML: could not determine a constructor"),
-    ],
-)
-def test_a_yaml_file_that_is_no_scenario_is_refused_with_file_and_key(tmp_path: Path, text: str, words: str) -> None:
+GOOD = "scenario: interest_evolution\nparameters:\n  num_topics: 4\n"
+
+STRUCTURE = [
+    # the text, the line (0: of the whole file), and what is said of it
+    ("", 0, "is empty; it must hold 'scenario:' and 'parameters:'"),
+    ("# nothing\n", 0, "is empty"),
+    ("- a\n- b\n", 0, "must hold 'scenario:' and 'parameters:', not list"),
+    ("parameters: {}\n", 1, "scenario is missing; give a name, name:preset, file.yaml or file.py:Class"),
+    ("scenario: x\nparametres: {}\n", 2, "unknown key 'parametres'; did you mean 'parameters'?"),
+    ("scenario: x\n\nslate_size: 3\n", 3, "unknown key 'slate_size'; known: description, parameters, scenario"),
+    ("scenario: x\nparameters: 3\n", 2, "parameters must hold one 'name: value' a line, indented, not 3"),
+    ("scenario: x\nparameters:\n", 2, "parameters must hold one 'name: value' a line, indented, not None"),
+    ("scenario: [x]\n", 1, "scenario must be text, not ['x']"),
+    ("scenario: x\nparameters:\n  1: 2\n", 3, "the name of a parameter must be text, not 1"),
+    ("scenario: x\ndescription: a\nscenario: y\n", 3, "'scenario' stands in line 1 too; keep one of them"),
+    (GOOD + "  choice: cascade\n  num_topics: 5\n", 5, "'num_topics' stands in line 3 too; keep one of them"),
+    ("scenario: x\nparameters:\n\tnum_topics: 3\n", 3, "indent with spaces, since YAML takes no tabs"),
+    ("scenario: {x\n", 2, "is not YAML: while parsing a flow mapping"),
+    ("scenario: x\n---\nscenario: y\n", 2, "is not YAML: expected a single document"),
+    ("scenario: !!python/object:os.system x\n", 1, "is not YAML: could not determine a constructor"),
+]
+
+PARAMETERS = [
+    # of interest_evolution, in line 3
+    ("num_topic: 3", "unknown parameter of interest_evolution 'num_topic'; did you mean 'num_topics'?"),
+    ("num_topics: many", "num_topics must be a whole number, not 'many'"),
+    ("num_topics: 1.5", "num_topics must be a whole number, not 1.5"),
+    ("num_topics: 1", "num_topics must lie in [2, 10000], not 1"),
+    ("num_topics: true", "num_topics must be a whole number, not True"),
+    ("num_topics: '4'", "num_topics must be a valid integer, not '4'; leave the quotes away"),
+    ("num_topics: [4]", "num_topics must be a whole number, not [4]"),
+    ("num_topics:", "num_topics must be a whole number, not None"),
+    ("minutes: -1", "minutes must lie in [0, inf], not -1.0"),
+    ("minutes: .nan", "minutes must be a finite number, not nan"),
+    ("choice: logit", "choice must be one of multinomial_logit, proportional, cascade, not 'logit'"),
+    ("choice: 1", "choice must be 'multinomial_logit', 'proportional' or 'cascade', not 1"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "line", "words"), STRUCTURE, ids=lambda value: str(value)[:30])
+def test_a_yaml_file_that_is_no_scenario_is_refused_with_its_line(
+    tmp_path: Path, text: str, line: int, words: str
+) -> None:
     path = written(tmp_path, text)
     message = said(path)
-    assert message.startswith(path)
+    assert message.startswith(f"{path}, line {line}" if line else f"{path} ")
     assert words in message
     assert "\n" not in message
 
 
-def test_the_line_of_a_yaml_mistake_is_told(tmp_path: Path) -> None:
-    assert "line 3" in said(written(tmp_path, "scenario: interest_evolution\nparameters:\n  a: [1\n"))
+@pytest.mark.parametrize(("given", "words"), PARAMETERS, ids=[given for given, _ in PARAMETERS])
+def test_a_wrong_parameter_is_refused_when_the_file_is_read(tmp_path: Path, given: str, words: str) -> None:
+    path = written(tmp_path, f"scenario: interest_evolution\nparameters:\n  {given}\n")
+    assert said(path) == f"{path}, line 3: {words}"
+
+
+def test_numbers_may_be_written_as_people_write_them(tmp_path: Path) -> None:
+    given = {"minutes": "1e2", "drift": "3e-1", "refill": "1", "num_topics": "4.0", "no_click_logit": "-1.5E+0"}
+    text = "scenario: interest_evolution\nparameters:\n" + "".join(f"  {k}: {v}\n" for k, v in given.items())
+    made = find_world(written(tmp_path, text)).make()
+    assert [getattr(made, name) for name in given] == [100.0, 0.3, 1.0, 4, -1.5]
 
 
 def test_a_missing_or_unreadable_yaml_file_is_refused(tmp_path: Path) -> None:
@@ -179,38 +217,59 @@ def test_a_missing_or_unreadable_yaml_file_is_refused(tmp_path: Path) -> None:
 
 def test_a_yaml_file_built_on_itself_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "round.yaml"
-    written(tmp_path, f"scenario: {path}\n", path.name)
-    assert said(str(path)) == f"{path} is built on itself"
-    written(tmp_path, f"scenario: {path}\n", "other.yaml")
-    written(tmp_path, f"scenario: {tmp_path / 'other.yaml'}\n", path.name)
-    assert said(str(path)).endswith("is built on itself")
+    written(tmp_path, "scenario: round.yaml\n", path.name)
+    assert said(str(path)) == f"{path}, line 1: {path} is built on itself"
+    written(tmp_path, "# back\nscenario: round.yaml\n", "other.yaml")
+    written(tmp_path, "scenario: other.yaml\n", path.name)
+    assert said(str(path)) == f"{path}, line 1: {tmp_path / 'other.yaml'}, line 2: {path} is built on itself"
 
 
 def test_an_unknown_scenario_in_a_yaml_file_is_refused(tmp_path: Path) -> None:
-    assert "did you mean 'interest_evolution'?" in said(written(tmp_path, "scenario: interest_evoluton\n"))
+    path = written(tmp_path, "\nscenario: interest_evoluton\n")
+    message = "unknown scenario 'interest_evoluton'; did you mean 'interest_evolution'?"
+    assert said(path) == f"{path}, line 2: {message}"
 
 
-def test_an_unknown_parameter_in_a_yaml_file_is_refused_with_the_nearest(tmp_path: Path) -> None:
-    world = find_world(written(tmp_path, "scenario: interest_evolution\nparameters: {num_topic: 3}\n"))
-    with pytest.raises(UnknownName, match=r"unknown parameter of mine 'num_topic'; did you mean 'num_topics'"):
-        world.make()
+def test_a_path_in_a_yaml_file_starts_at_its_own_folder(
+    python_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "deeper").mkdir()
+    monkeypatch.chdir(tmp_path / "deeper")
+    written(tmp_path, f"scenario: {python_file.name}:Small\nparameters: {{pace: 3}}\n", "slow.yaml")
+    path = written(tmp_path / "deeper", "scenario: ../slow.yaml\nparameters: {mood: calm}\n")
+    assert find_world(path).make().pace == 3.0
+    path = written(tmp_path / "deeper", "scenario: slow.yaml\n")
+    assert said(path).endswith(f"cannot read the scenario file {tmp_path / 'deeper' / 'slow.yaml'}: "
+                               "No such file or directory")  # fmt: skip
 
 
-def test_a_wrong_value_in_a_yaml_file_is_refused_with_the_field(tmp_path: Path) -> None:
-    world = find_world(written(tmp_path, "scenario: interest_evolution\nparameters: {num_topics: many}\n"))
-    message = "InterestEvolution.num_topics must be a whole number, not 'many'"
-    with pytest.raises(InvalidParameter, match=message):
-        world.make()
+def test_a_file_is_imported_again_only_when_it_was_changed(python_file: Path) -> None:
+    first = find_world(f"{python_file}:Small").scenario
+    assert find_world(f"{python_file}:Small").scenario is first
+    python_file.write_text(PYTHON.format(mood="CROSS"))
+    again = find_world(f"{python_file}:Small")
+    assert again.scenario is not first
+    assert again.make().mood.name == "CROSS"
+
+
+def test_a_file_with_one_scenario_needs_no_class(python_file: Path) -> None:
+    world = find_world(str(python_file))
+    assert (world.name, world.scenario) == ("Small", find_world(f"{python_file}:Small").scenario)
+    python_file.write_text(python_file.read_text() + "class Large(Small): ...\n")
+    assert said(str(python_file)) == (
+        f"{python_file} defines 2 scenario classes (Small, Large); say which: {python_file}:CLASS"
+    )
 
 
 def test_a_python_file_that_is_missing_or_fails_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "broken.py"
     assert said(f"{path}:Small") == f"there is no scenario file {path}"
     path.write_text("import nothing_of_this_name\n")
-    message = f"{path} cannot be imported: ModuleNotFoundError: No module named 'nothing_of_this_name'"
+    message = f"{path}, line 1 cannot be imported: ModuleNotFoundError: No module named 'nothing_of_this_name'"
     assert said(f"{path}:Small") == message
     path.write_text("def (\n")
     assert said(f"{path}:Small").startswith(f"{path} cannot be imported: SyntaxError: ")
+    assert "line 1" in said(f"{path}:Small")
 
 
 def test_a_python_file_without_the_class_is_refused_with_the_nearest(python_file: Path) -> None:
@@ -242,7 +301,7 @@ def test_a_preset_beside_a_scenario_is_refused() -> None:
 
 
 def test_a_wrong_option_is_refused() -> None:
-    with pytest.raises(InvalidParameter, match=r"Options.observe must be 'partial' or 'full', not 'all'"):
+    with pytest.raises(InvalidParameter, match=r"Options.observe must be one of partial, full, responses, not 'all'"):
         make_env("interest_evolution", observe="all")
     with pytest.raises(InvalidParameter, match=r"Options.purpose must be one of train, validate, test, not 'play'"):
         make_env("interest_evolution", purpose="play")
