@@ -10,11 +10,10 @@ from types import TracebackType
 from typing import Self
 
 import pandas as pd
-from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from benchmark.experiment import Experiment, check_folder, claim, evaluations, locked, run_all
-from benchmark.listing import table
+from benchmark.listing import table, terminal
 from benchmark.recorder import Scalars
 from benchmark.statistics import rank_agents
 from recsim_env.errors import InvalidParameter
@@ -118,7 +117,7 @@ def print_ranking(experiment: Experiment, people: str, ranking: pd.DataFrame) ->
             str(row.rank), str(row.agent), f"{row.engagement:.1f} ({row.low:.1f} to {row.high:.1f})", gain,
             f"{row.length:.1f}", f"{row.click_rate:.3f}",
         )  # fmt: skip
-    console = Console(width=None if sys.stdout.isatty() else 110)
+    console = terminal()
     console.print(title, highlight=False)
     console.print(made)
     console.print("Agents share a rank while they cannot be told apart from the best of it, user by user.", style="dim")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from enum import IntEnum
 from typing import Any
 
@@ -19,6 +20,11 @@ def first_line(thing: Any) -> str:
     return (thing.__doc__ or "").strip().split("\n")[0]
 
 
+def terminal() -> Console:
+    """Where tables are printed: names are printed as they are, and a file gets lines of one width."""
+    return Console(width=None if sys.stdout.isatty() else 110, emoji=False, markup=False)
+
+
 def table(title: str, *columns: str) -> Table:
     """An empty table; its last column may take several lines."""
     made = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD)
@@ -33,7 +39,7 @@ def list_scenarios() -> None:
     for name, point in registered().items():
         scenario = load_class(name)
         made.add_row(name, gymnasium_id(point), ", ".join(preset_files(scenario)), first_line(scenario))
-    Console().print(made)
+    terminal().print(made)
 
 
 def list_agents() -> None:
@@ -42,7 +48,7 @@ def list_agents() -> None:
     for name in registered_agents():
         kind = agent_class(name)
         made.add_row(name, "yes" if kind.learns else "no", kind.observe, first_line(kind))
-    Console().print(made)
+    terminal().print(made)
 
 
 def show_fields(title: str, owner: Any, values: dict[str, Any]) -> None:
@@ -58,7 +64,7 @@ def show_fields(title: str, owner: Any, values: dict[str, Any]) -> None:
             range_of(field.metadata),
             field.metadata.get("about", ""),
         )
-    Console().print(made)
+    terminal().print(made)
 
 
 def kind_of(kind: Any) -> str:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
-import numpy as np
-
-from recsim_env.errors import RecSimError
 from recsim_env.fields import Field
 from recsim_env.simulator import Simulator
 
-WIDTH, HEIGHT, DPI = 6.4, 4.8, 100
+if TYPE_CHECKING:
+    from recsim_env.film import Camera
+
+# A camera a user who was ever drawn. They stand here and not in the environment, so that a world nobody looks at
+# pays nothing, and copying or pickling an environment never meets a figure.
+CAMERAS: WeakKeyDictionary[Simulator, dict[int, Camera]] = WeakKeyDictionary()
 
 
 def number(value: Any) -> str:
@@ -42,44 +45,22 @@ def lines_of(simulator: Simulator, i: int) -> list[str]:
     return lines
 
 
-def picture(simulator: Simulator, i: int) -> np.ndarray:
-    """(480, 640, 3) uint8: a panel a user field, with the slate below."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise RecSimError('render_mode "rgb_array" needs matplotlib: pip install "recsim-env[render]"') from None
-    fields = list(simulator.scenario.user_fields())[:6]
-    figure = Figure((WIDTH, HEIGHT), dpi=DPI, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
-    axes = figure.subplots(len(fields) + 1, 1, squeeze=False, height_ratios=[1.0] * len(fields) + [1.6])[:, 0]
-    for axis, field in zip(axes, fields, strict=False):
-        draw_field(axis, field, np.atleast_1d(simulator.state.users[i][field.name]))
-    lines = lines_of(simulator, i)
-    figure.suptitle(lines[0], fontsize=9)
-    axes[-1].axis("off")
-    below = [line.strip() for line in lines[1 + len(list(simulator.scenario.user_fields())) :]]
-    axes[-1].text(0, 1, "\n".join(line[:100] for line in below[:8]), va="top", fontsize=7, family="monospace")
-    canvas.draw()  # type: ignore[no-untyped-call]
-    return np.asarray(canvas.buffer_rgba())[:, :, :3].copy()  # type: ignore[no-untyped-call]
+def picture(simulator: Simulator, i: int) -> Any:
+    """(540, 960, 3) uint8, by the camera that films this user."""
+    from recsim_env.film import Camera  # here, since matplotlib is optional and slow to import
 
-
-def draw_field(axis: Any, field: Field, values: np.ndarray) -> None:
-    """Bars, upright for several numbers and lying for one; the range is the field's where it has one."""
-    if field.shape:
-        axis.bar(np.arange(len(values)), values, color="#4477aa")
-        if np.isfinite([field.low, field.high]).all():
-            axis.set_ylim(field.low, field.high)
-    else:
-        axis.barh([0], values, color="#ee6677")
-        axis.set_yticks([])
-        if np.isfinite([field.low, field.high]).all() and field.low < field.high:
-            axis.set_xlim(field.low, field.high)
-    axis.set_ylabel(field.name, rotation=0, ha="right", va="center", fontsize=8)
-    axis.tick_params(labelsize=7)
-    axis.axhline(0, color="0.6", lw=0.5)
+    cameras = CAMERAS.setdefault(simulator, {})
+    if i not in cameras:
+        cameras[i] = Camera(simulator, i)
+    return cameras[i].picture(simulator)
 
 
 def render_user(simulator: Simulator, i: int, mode: str) -> Any:
-    """User i as text ("ansi") or as a picture ("rgb_array")."""
+    """User i as text ("ansi") or as a picture ("rgb_array").
+
+    A picture shows the session as far as it was filmed: call it after the reset and after each step.
+
+    Raises:
+        RecSimError: a picture without matplotlib.
+    """
     return "\n".join(lines_of(simulator, i)) + "\n" if mode == "ansi" else picture(simulator, i)
