@@ -38,6 +38,15 @@ Settings = Annotated[
 ]
 
 
+Observe = Annotated[
+    str,
+    typer.Option(
+        help="What agents see of users: partial, responses (nothing but those), or full; oracles always see all.",
+        metavar="partial|responses|full",
+    ),
+]
+
+
 def split_settings(texts: list[str] | None, agents: list[str]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     """Parameters of the scenario, and settings by agent, from key=value and agent.key=value."""
     parameters: dict[str, Any] = {}
@@ -69,6 +78,7 @@ def bench(
     users: Annotated[int, typer.Option(help="Users a seed to evaluate on.", parser=whole_number, metavar="N")] = 1000,
     set_: Settings = None,
     out: Annotated[Path | None, typer.Option(help="The folder of the runs. Default: runs/SCENARIO.")] = None,
+    observe: Observe = "partial",
     workers: Annotated[int, typer.Option(help="Processes. 0: one a core.", parser=whole_number, metavar="N")] = 0,
 ) -> None:
     """Train agents, evaluate them on users nobody trained on, and rank them. Run it again to resume."""
@@ -77,7 +87,7 @@ def bench(
 
     names = [name.strip() for name in agents.split(",") if name.strip()]
     parameters, settings = split_settings(set_, names)
-    experiment: Experiment = Experiment(scenario, parameters, names, settings, seeds, steps, users)
+    experiment: Experiment = Experiment(scenario, parameters, names, settings, seeds, steps, users, observe)
     run_bench(experiment, out or Path("runs") / Path(scenario.replace(":", "-")).stem, workers)
 
 
@@ -96,6 +106,7 @@ def evaluate(
         int, typer.Option(help="Train first, with a budget of so many user-steps.", parser=whole_number, metavar="N")
     ] = 0,
     set_: Settings = None,
+    observe: Observe = "partial",
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Evaluate one agent on users nobody trained on."""
@@ -103,7 +114,7 @@ def evaluate(
 
     name = agent if not Path(agent).is_dir() else Path(agent).resolve().parent.parent.name
     parameters, settings = split_settings(set_, [name])
-    evaluate_one(scenario, agent, parameters, settings.get(name, {}), users, seed, steps, as_json=json)
+    evaluate_one(scenario, agent, parameters, settings.get(name, {}), users, seed, steps, observe, as_json=json)
 
 
 @app.command()
@@ -131,6 +142,150 @@ def tensorboard(
     from benchmark.curves import serve
 
     serve(runs, port)
+
+
+new = typer.Typer(help="Write a file to start from, and its test.", no_args_is_help=True)
+app.add_typer(new, name="new")
+Name = Annotated[str, typer.Argument(help="Small letters, digits and _, as in coffee_shop.")]
+Folder = Annotated[Path, typer.Option(help="Where to write.")]
+
+
+@new.command("scenario")
+def new_scenario(name: Name, folder: Folder = Path()) -> None:
+    """A scenario in one file, which works as it is."""
+    from benchmark.new import write_new
+
+    write_new("scenario", name, folder)
+
+
+@new.command("agent")
+def new_agent(name: Name, folder: Folder = Path()) -> None:
+    """An agent in one file, which learns as it is."""
+    from benchmark.new import write_new
+
+    write_new("agent", name, folder)
+
+
+@app.command()
+def schema(scenario: Annotated[str | None, typer.Argument(help="One scenario; else all.")] = None) -> None:
+    """Print the JSON Schema of scenario files, for editors."""
+    from json import dumps
+
+    from recsim_env.schema import file_schema
+
+    print(dumps(file_schema(scenario), indent=2))
+
+
+@app.command()
+def check(
+    scenario: Scenario,
+    set_: Settings = None,
+    users: Annotated[
+        int, typer.Option(help="Users whose every step is compared.", parser=whole_number, metavar="N")
+    ] = 20,
+    steps: Annotated[int, typer.Option(help="Steps of each of them.", parser=whole_number, metavar="N")] = 100,
+    seed: Annotated[int, typer.Option(help="Which users and slates.", parser=whole_number, metavar="N")] = 0,
+    compile_: Annotated[bool, typer.Option("--compile/--no-compile", help="Also what needs the compiler.")] = True,
+) -> None:
+    """Check a scenario's contract, and say what is wrong, with verb and line."""
+    from benchmark.checking import run_checks
+
+    run_checks(scenario, split_settings(set_, [])[0], users, steps, seed, compile_)
+
+
+@app.command()
+def collect(
+    scenario: Scenario,
+    out: Annotated[Path, typer.Option(help="The Parquet file to write.")],
+    agent: Annotated[
+        str, typer.Option(help="Whose slates: an agent's name, or the folder of a trained one.")
+    ] = "random",
+    sessions: Annotated[
+        int, typer.Option(help="Log the first sessions of so many users, each whole.", parser=whole_number, metavar="N")
+    ] = 0,
+    steps: Annotated[
+        int, typer.Option(help="Or log so many user-steps, of --users side by side.", parser=whole_number, metavar="N")
+    ] = 0,
+    users: Annotated[int, typer.Option(help="Users, with --steps.", parser=whole_number, metavar="N")] = 1000,
+    seed: Annotated[int, typer.Option(help="Which users and slates.", parser=whole_number, metavar="N")] = 0,
+    set_: Settings = None,
+) -> None:
+    """Log what an agent shows and how users answer, with propensities, to Parquet."""
+    from benchmark.collect import run_collect
+
+    name = agent if not Path(agent).is_dir() else Path(agent).resolve().parent.parent.name
+    parameters, settings = split_settings(set_, [name])
+    run_collect(scenario, parameters, agent, settings.get(name, {}), sessions, steps, users, seed, out)
+
+
+@app.command()
+def fit(
+    logs: Annotated[Path, typer.Argument(help="Logged interactions: Parquet, as collect writes it.")],
+    scenario: Annotated[str, typer.Option(help="The world: a name, name:preset, file.yaml, or file.py:Class.")],
+    parameters: Annotated[
+        str,
+        typer.Option(
+            help="What to estimate, separated by commas: names that the scenario marks (default: all of them), or "
+            "NAME=LOW:HIGH for any number."
+        ),
+    ] = "",
+    agent: Annotated[
+        str | None, typer.Option(help="Who showed the slates: a name or RUN/agent. Default: they are random.")
+    ] = None,
+    set_: Settings = None,
+    out: Annotated[Path | None, typer.Option(help="The preset to write, a .yaml file.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the search.", parser=whole_number, metavar="N")] = 0,
+    held_out: Annotated[float, typer.Option(help="The share of sessions that only the check sees.")] = 0.2,
+    draws: Annotated[
+        int, typer.Option(help="Simulated logs that the check compares with.", parser=whole_number, metavar="N")
+    ] = 40,
+) -> None:
+    """Estimate a scenario's parameters from logs, and check what they predict."""
+    from benchmark.fit import run_fit
+
+    chosen = [name.strip() for name in parameters.split(",") if name.strip()]
+    run_fit(logs, scenario, split_settings(set_, [])[0], chosen, agent, out, seed, held_out, draws)
+
+
+@app.command()
+def fidelity(
+    items: Annotated[
+        Path | None, typer.Option(help="The folder of SARDINE's item vectors; without it, its figures are left out.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="A Markdown file to write the table into.")] = None,
+) -> None:
+    """Measure the published figures of the worlds, and show them beside the originals'."""
+    from benchmark.fidelity import write_fidelity
+
+    write_fidelity(out, items)
+
+
+@app.command()
+def preview(
+    scenario: Scenario,
+    agent: Annotated[str, typer.Option(help="An agent's name, or the folder of a trained one (RUN/agent).")],
+    users: Annotated[int, typer.Option(help="Users to play.", parser=whole_number, metavar="N")] = 1000,
+    seed: Annotated[
+        int,
+        typer.Option(
+            help="Which users and, where the agent is trained first, its seed.", parser=whole_number, metavar="N"
+        ),
+    ] = 0,
+    steps: Annotated[
+        int, typer.Option(help="Train first, with a budget of so many user-steps.", parser=whole_number, metavar="N")
+    ] = 0,
+    set_: Settings = None,
+    observe: Observe = "partial",
+    out: Annotated[
+        Path | None, typer.Option(help="The folder of the picture. Default: previews/SCENARIO-AGENT.")
+    ] = None,
+) -> None:
+    """Draw what users go through with an agent: their state, how long they stay, what they are shown and click."""
+    from benchmark.preview import preview_one
+
+    name = agent if not Path(agent).is_dir() else Path(agent).resolve().parent.parent.name
+    parameters, settings = split_settings(set_, [name])
+    preview_one(scenario, agent, parameters, settings.get(name, {}), users, seed, steps, observe, out)
 
 
 def main() -> None:
