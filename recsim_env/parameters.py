@@ -19,9 +19,20 @@ T = TypeVar("T")
 TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
-def param(default: Any, about: str = "", *, low: float = -math.inf, high: float = math.inf) -> Any:
-    """A dataclass field with a sentence about it and an inclusive range."""
-    return dataclasses.field(default=default, metadata={"about": about, "low": low, "high": high})
+def param(
+    default: Any,
+    about: str = "",
+    *,
+    low: float = -math.inf,
+    high: float = math.inf,
+    fit: str | tuple[float, float] | None = None,
+) -> Any:
+    """A dataclass field with a sentence about it and an inclusive range.
+
+    `fit` says how logs tell it: "choice", by the likelihood of choices, or the plausible range that simulated
+    moments search.
+    """
+    return dataclasses.field(default=default, metadata={"about": about, "low": low, "high": high, "fit": fit})
 
 
 @functools.cache

@@ -1,0 +1,122 @@
+"""The command `collect`: log what an agent shows and how users answer."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agents.torch_tools import one_thread
+from benchmark.evaluation import options_of
+from benchmark.run import Run
+from benchmark.single import agent_of_folder, find_agent
+from recsim_env.agent import Agent, agent_class
+from recsim_env.env import Observation, RecVectorEnv
+from recsim_env.errors import AgentError, DataError, InvalidParameter
+from recsim_env.fitting.sessions import take
+from recsim_env.layout import build_layout
+from recsim_env.logs import Interactions, collect, log_step, stack
+from recsim_env.registration import find_world
+from recsim_env.scenario import Scenario
+from recsim_env.simulator import Options
+
+BLOCK = 2000  # users side by side
+MOST_NUMBERS = 1_000_000_000  # of all observations of a log: 4 GB
+
+
+@dataclass(frozen=True)
+class Logged:
+    """An agent as a behaviour policy: one that says nothing of its propensities must be sure of what it shows."""
+
+    agent: Agent
+    name: str
+
+    def act(self, observation: Observation, rng: np.random.Generator) -> np.ndarray:
+        return self.agent.act(observation, rng)
+
+    def propensities(self, observation: Observation, slates: np.ndarray) -> np.ndarray:
+        """(n, S) of each place, given those above.
+
+        Raises:
+            AgentError: the agent's slates are random, and it does not say how likely each is.
+        """
+        if hasattr(self.agent, "propensities"):
+            told: np.ndarray = self.agent.propensities(observation, slates)
+            return told
+        again = self.agent.act(observation, np.random.default_rng(len(slates)))
+        if not np.array_equal(again, slates):
+            raise AgentError(f"{self.name} shows random slates and has no propensities(); log another agent")
+        return np.ones(slates.shape)
+
+
+def ready_agent(scenario: str, parameters: dict[str, Any], agent: str, settings: dict[str, Any], seed: int) -> Logged:
+    """The agent of a folder, or one by name that needs no training.
+
+    Raises:
+        InvalidParameter: it learns, and no folder of a trained one is given.
+    """
+    folder = agent if Path(agent).is_dir() else ""
+    name = agent_of_folder(Path(agent)) if folder else agent
+    if not folder and agent_class(name).learns:
+        raise InvalidParameter(f"{name} learns: give the folder of a trained one, --agent RUN/agent")
+    observe = (
+        json.loads((Path(folder).parent / "run.json").read_text()).get("observe", "partial") if folder else "partial"
+    )
+    return Logged(find_agent(Run(scenario, parameters, name, settings, seed, 0, 1, observe), folder), name)
+
+
+def first_sessions_of(
+    world: Scenario, policy: Logged, options: dict[str, Any], sessions: int, seed: int
+) -> Interactions:
+    """The first sessions of so many users, each whole."""
+    parts = []
+    for first in range(0, sessions, BLOCK):
+        envs = RecVectorEnv(world, min(BLOCK, sessions - first), Options(first_user=first, **options))
+        rng, playing = np.random.default_rng([seed, first]), np.ones(envs.num_envs, bool)
+        observation, _ = envs.reset(seed=seed)
+        while playing.any():
+            row, observation = log_step(envs, policy, observation, rng)
+            rows = Interactions(**row)
+            parts.append(vars(take(rows, np.flatnonzero(playing))))
+            playing &= ~(rows.terminated | rows.truncated)
+    return Interactions(**{name: stack([part[name] for part in parts]) for name in parts[0]})
+
+
+def run_collect(
+    scenario: str, parameters: dict[str, Any], agent: str, settings: dict[str, Any], sessions: int, steps: int,
+    users: int, seed: int, out: Path,
+) -> None:  # fmt: skip
+    """Log whole first sessions, or so many steps of users side by side, and write them.
+
+    Raises:
+        RecSimError: of any kind, before anything is written.
+    """
+    if (sessions > 0) == (steps > 0) or min(sessions, steps) < 0:
+        raise InvalidParameter(f"give --sessions N or --steps N, one of them 1 or more, not {sessions} and {steps}")
+    for option, value, low in (("users", users, 1), ("seed", seed, 0)):
+        if value < low:
+            raise InvalidParameter(f"--{option} must be {low} or more, not {value}")
+    world = find_world(scenario).make(**parameters)
+    check_size(world, sessions or steps)
+    policy = ready_agent(scenario, parameters, agent, settings, seed)
+    options = options_of(type(policy.agent), policy.agent.config, "partial")
+    with one_thread():
+        if sessions:
+            log = first_sessions_of(world, policy, options, sessions, seed)
+        else:
+            envs = RecVectorEnv(world, users, Options(**options))
+            observation, _ = envs.reset(seed=seed)
+            log = collect(envs, policy, steps, np.random.default_rng(seed), observation)
+    log.to_parquet(out)
+    people = len(np.unique(log.user))
+    print(f"{out}: {len(log):,} user-steps of {people:,} users, slates by {policy.name}")
+
+
+def check_size(world: Scenario, rows: int) -> None:
+    """Refuse a log that cannot be held, from the rows that it has at least."""
+    width = build_layout(world, observe="partial", history=0, totals=False).width
+    if rows * width > MOST_NUMBERS:
+        raise DataError(f"a log of {rows:,} steps of {width:,} numbers each is too large; log fewer")
