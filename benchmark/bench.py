@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -12,6 +13,7 @@ from typing import Self
 import pandas as pd
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from benchmark.evaluation import COLUMNS
 from benchmark.experiment import Experiment, check_folder, claim, evaluations, locked, run_all
 from benchmark.listing import table, terminal
 from benchmark.recorder import Scalars
@@ -99,7 +101,24 @@ def run_bench(experiment: Experiment, out: Path, workers: int) -> None:
             pd.concat([r.assign(people=p) for p, r in rankings.items()]).to_csv(part, index=False)
     for people, ranking in rankings.items():
         print_ranking(experiment, str(people), ranking)
+        print_measures(results[results["people"] == people])
     print(f"\nTables: {out}/ranking.csv. Curves: recsim-env tensorboard {out}")
+
+
+def decimals(largest: float) -> int:
+    """Digits after the point that show about three digits of the largest engagement, and one at least."""
+    return min(6, max(1, 2 - math.floor(math.log10(largest)))) if largest > 0 else 1
+
+
+def print_measures(results: pd.DataFrame) -> None:
+    """What the world measures of users at their session's end, where it does."""
+    measures = results.columns.drop([*COLUMNS, "agent"])
+    if not len(measures):
+        return
+    made = table("What the world measures at the session's end, means over users", "agent", *measures)
+    for agent, means in results.groupby("agent", sort=False)[list(measures)].mean().iterrows():
+        made.add_row(str(agent), *(f"{mean:.3f}" for mean in means))
+    terminal().print(made)
 
 
 def print_ranking(experiment: Experiment, people: str, ranking: pd.DataFrame) -> None:
@@ -111,10 +130,11 @@ def print_ranking(experiment: Experiment, people: str, ranking: pd.DataFrame) ->
         f"({experiment.users:,} users a seed, {experiment.steps:,} user-steps of training)"
     )
     made = table("", "rank", "agent", "engagement", "over random, same users", "length", "clicks a step")
+    d = decimals(float(ranking["engagement"].abs().max()))
     for row in ranking.itertuples():
-        gain = f"{row.gain:+.1f} ({row.gain_low:+.1f} to {row.gain_high:+.1f})" if "gain" in ranking else ""
+        gain = f"{row.gain:+.{d}f} ({row.gain_low:+.{d}f} to {row.gain_high:+.{d}f})" if "gain" in ranking else ""
         made.add_row(
-            str(row.rank), str(row.agent), f"{row.engagement:.1f} ({row.low:.1f} to {row.high:.1f})", gain,
+            str(row.rank), str(row.agent), f"{row.engagement:.{d}f} ({row.low:.{d}f} to {row.high:.{d}f})", gain,
             f"{row.length:.1f}", f"{row.click_rate:.3f}",
         )  # fmt: skip
     console = terminal()

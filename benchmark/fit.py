@@ -95,10 +95,14 @@ def run_fit(
     log = Interactions.from_parquet(logs)
     check_world(log, world)
     behaviour, began = behaviour_of(log, world, scenario, parameters, agent), time.monotonic()
-    with progress() as tell:
-        found = fit(
-            world, log, parameters=chosen, behaviour=behaviour, seed=seed, held_out=held_out, draws=draws, tell=tell
-        )
+    try:
+        with progress() as tell:
+            found = fit(
+                world, log, parameters=chosen, behaviour=behaviour, seed=seed, held_out=held_out, draws=draws, tell=tell
+            )
+    except KeyboardInterrupt:
+        print("stopped; nothing was written", file=sys.stderr)
+        raise
     print_fit(found, f"{scenario} from {logs.name}", time.monotonic() - began)
     if out is not None:
         write_preset(out, found, scenario, parameters, logs, behaviour)

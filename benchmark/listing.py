@@ -14,6 +14,7 @@ from rich.table import Table
 from recsim_env.agent import agent_class, registered_agents
 from recsim_env.parameters import hints
 from recsim_env.registration import find_world, gymnasium_id, load_class, preset_files, registered
+from recsim_env.scenario_files import read_scenario_file
 
 
 def first_line(thing: Any) -> str:
@@ -25,17 +26,17 @@ def terminal() -> Console:
     return Console(width=None if sys.stdout.isatty() else 110, emoji=False, markup=False)
 
 
-def table(title: str, *columns: str) -> Table:
-    """An empty table; its last column may take several lines."""
+def table(title: str, *columns: str, flowing: int = 1) -> Table:
+    """An empty table; so many of its last columns may take several lines."""
     made = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD)
-    for column in columns:
-        made.add_column(column, no_wrap=column != columns[-1], overflow="fold")
+    for k, column in enumerate(columns):
+        made.add_column(column, no_wrap=k < len(columns) - flowing, overflow="fold")
     return made
 
 
 def list_scenarios() -> None:
     """Every installed scenario."""
-    made = table("Scenarios", "name", "Gymnasium id", "presets", "what it is")
+    made = table("Scenarios", "name", "Gymnasium id", "presets", "what it is", flowing=2)
     for name, point in registered().items():
         scenario = load_class(name)
         made.add_row(name, gymnasium_id(point), ", ".join(preset_files(scenario)), first_line(scenario))
@@ -82,6 +83,12 @@ def show_scenario(name: str) -> None:
     """One scenario's parameters, as its preset sets them."""
     world = find_world(name)
     show_fields(f"{name}: {first_line(world.scenario)}", world.scenario, dict(world.parameters))
+    presets = {preset: read_scenario_file(path).content for preset, path in preset_files(world.scenario).items()}
+    if presets:
+        made = table("Presets", "preset", "what it is")
+        for preset, content in presets.items():
+            made.add_row(preset, content.description)
+        terminal().print(made)
 
 
 def show_agent(name: str) -> None:

@@ -88,3 +88,5 @@ def evaluate_one(
     span = f" (95 % interval over users {low:.2f} to {high:.2f})" if low is not None else ""
     print(f"{name} in {scenario}, {users} users: engagement {result['engagement']['mean']:.2f}{span}, "
           f"length {result['length']['mean']:.1f}, {result['click_rate']['mean']:.3f} clicks a step")  # fmt: skip
+    if "measures" in result:
+        print("at the session's end: " + ", ".join(f"{what} {mean:.3f}" for what, mean in result["measures"].items()))

@@ -26,11 +26,18 @@ def plain_chain(key: Any, link: int) -> np.uint64:
 
 
 @cache
+def without_wrappers(jit: Jit) -> Jit:
+    """For functions that only compiled code calls: what Python would call them through costs compile time."""
+    return partial(jit, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+
+@cache
 def loop_of_verbs(verbs: Verbs, jit: Jit | None) -> Loop:
     if jit is None:
-        return build_loop(verbs, Mode(identity, identity, plain_chain, identity))
-    linked = Verbs(*(link(verb, jit) for verb in verbs))
-    return build_loop(linked, Mode(jit, partial(jit, forceinline=True), chain_compiled, borrow))
+        return build_loop(verbs, Mode(identity, identity, identity, plain_chain, identity))
+    inner = without_wrappers(jit)
+    linked = Verbs(*(link(verb, inner) for verb in verbs))
+    return build_loop(linked, Mode(jit, inner, partial(inner, forceinline=True), chain_compiled, borrow))
 
 
 def loop_of(scenario: Scenario, jit: Jit | None = JIT) -> Loop:

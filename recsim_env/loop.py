@@ -1,6 +1,6 @@
 """The one loop in which time passes, for one user after another.
 
-`build_loop` takes a scenario's verbs and `jit`: numba's compiler with compiled verbs, or the identity with
+`build_loop` takes a scenario's verbs and a `Mode`: numba's compiler with compiled verbs, or the identity with
 plain ones. The text is the same, so both modes give equal bits.
 """
 
@@ -75,7 +75,8 @@ EVOLVE, FIRST_SLATE, OBSERVE = int(Verb.EVOLVE), int(Verb.FIRST_SLATE), int(Verb
 class Mode(NamedTuple):
     """How the loop's text becomes functions: compiled or plain."""
 
-    jit: Callable[..., Any]  # makes a function
+    entry: Callable[..., Any]  # makes a function that Python calls
+    call: Callable[..., Any]  # makes one that only the loop calls
     inline: Callable[..., Any]  # makes a function that is put where it is called
     chain: Callable[..., Any]  # a key from a key
     borrow: Callable[..., Any]  # an array without a reference count
@@ -88,7 +89,7 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
     costs an atomic reference count, on which threads wait for each other.
     """
     arrive, come_back, offer, respond, evolve, reward_of, has_left, appeal_of = verbs
-    jit, inline, chain, borrow = mode
+    entry, call, inline, chain, borrow = mode
 
     @inline
     def whole(word: Any) -> int:
@@ -120,7 +121,7 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
             else:
                 rows[i, place] = value_of(columns, bounds, c, words, r)
 
-    @jit
+    @call
     def blur(
         columns: Any,
         bounds: Any,
@@ -291,7 +292,7 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
         if plan.totals >= 0:
             remember_totals(plan, columns, bounds, response_words, memory, i)
 
-    @jit
+    @call
     def forget(plan: Any, user_words: Any, response_words: Any, memory: Any, session: int, i: int) -> None:
         """Clear what belongs to one session, and the user where nobody comes back."""
         for r in range(i * plan.slate_size, (i + 1) * plan.slate_size):
@@ -304,7 +305,7 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
         if plan.keeps_user == 0 or session == 0:
             clear(user_words, i, 0, user_words.shape[1])
 
-    @jit
+    @call
     def begin_one(
         me: Any,
         plan: Any,
@@ -373,7 +374,7 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
             slates[i, place] = c
         return repaired
 
-    @jit
+    @entry
     def begin(
         me: Any,
         plan: Any,
@@ -467,7 +468,7 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
             rng.rekey(key, 8 * (clock + 1) + OFFER)
             offer(me, users[i], items[i], rng)
 
-    @jit
+    @entry
     def step(
         me: Any,
         plan: Any,

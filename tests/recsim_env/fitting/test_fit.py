@@ -122,7 +122,7 @@ def test_what_is_collected_is_fitted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(registration, "class_in_file", lambda path, name: Snacks)  # which is compiled already
+    monkeypatch.setattr(registration, "class_in_file", lambda *given: Snacks)  # which is compiled already
     assert run("collect WORLD --sessions 900 --seed 3 --set liked=0.7 --out logs.parquet", monkeypatch) == 0
     log = Interactions.from_parquet(Path("logs.parquet"))
     assert (len(log), log.terminated.sum(), set(log.session)) == (7200, 900, {0})
