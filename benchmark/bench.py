@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Self
 
@@ -42,7 +43,8 @@ class Bars:
             disable=not self.live,
         )
         self.tasks: dict[int, TaskID] = {}
-        self.finished = 0
+        self.finished: set[int] = set()
+        self.lock = Lock()  # what workers tell comes on a thread of its own, and may come after they are done
 
     def __enter__(self) -> Self:
         self.bars.start()
@@ -57,17 +59,22 @@ class Bars:
         return f"{self.runs[number].agent} seed {self.runs[number].seed}"
 
     def update(self, number: int, step: int, scalars: Scalars) -> None:
-        if number not in self.tasks:
-            self.tasks[number] = self.bars.add_task(self.name(number), total=self.runs[number].steps, latest="")
         reward, fps = scalars.get("eval/mean_reward"), scalars.get("time/fps")
         latest = (f"engagement {reward:.1f}" if reward is not None else "") + (f", {fps:,.0f} steps/s" if fps else "")
-        self.bars.update(self.tasks[number], completed=step, latest=latest)
+        with self.lock:
+            if number in self.finished:
+                return
+            if number not in self.tasks:
+                self.tasks[number] = self.bars.add_task(self.name(number), total=self.runs[number].steps, latest="")
+            self.bars.update(self.tasks[number], completed=step, latest=latest)
 
     def done(self, number: int) -> None:
-        self.finished += 1
-        if number in self.tasks:
-            self.bars.remove_task(self.tasks.pop(number))
-        line = f"[{self.finished}/{len(self.runs)}] {self.name(number)} done, {time.monotonic() - self.began:.0f} s"
+        with self.lock:
+            self.finished.add(number)
+            if number in self.tasks:
+                self.bars.remove_task(self.tasks.pop(number))
+        count = f"[{len(self.finished)}/{len(self.runs)}]"
+        line = f"{count} {self.name(number)} done, {time.monotonic() - self.began:.0f} s"
         self.bars.console.print(line, highlight=False) if self.live else print(line, flush=True)
 
 

@@ -85,9 +85,9 @@ def boredom(preset: str, policy: type[Agent], published: float | None, error: fl
     return Figure(f"boredom:{preset}", policy, published, error, items=items, sessions=sessions)
 
 
-def exploration(preset: str, policy: type[Agent], published: float) -> Figure:
+def exploration(preset: str, policy: type[Agent], published: float, sessions: int = SESSIONS) -> Figure:
     """Clicks a step, published to three digits."""
-    return Figure(f"interest_exploration{preset}", policy, published, 0.001 * ROUNDING, STEPS)
+    return Figure(f"interest_exploration{preset}", policy, published, 0.001 * ROUNDING, STEPS, sessions=sessions)
 
 
 FIGURES: tuple[Figure, ...] = (
@@ -103,7 +103,7 @@ FIGURES: tuple[Figure, ...] = (
     exploration(":niche", RandomSlates, 0.442),
     exploration(":niche", QualityFirst, 0.489),
     exploration(":niche", WithoutMemory, 0.496),
-    exploration(":niche", BayesianVisitor, 0.600),
+    exploration(":niche", BayesianVisitor, 0.600, FEWEST),
     exploration(":niche", KnowsType, 0.620),
     Figure("organic_bandit", RandomSlates, 0.01086, SHOPS, STEPS),
     Figure("long_term_satisfaction", RandomSlates, 948.0, 1.5),

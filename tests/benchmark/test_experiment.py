@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from benchmark.bench import Bars
 from benchmark.experiment import Experiment, claim, evaluations, locked, run_all
 from benchmark.recorder import Scalars
 from benchmark.run import Run
@@ -121,7 +122,7 @@ def heed_interrupts() -> None:
 
 def test_ctrl_c_leaves_finished_runs_intact_and_the_same_command_goes_on(tmp_path: Path) -> None:
     """Interrupt after the first finished run: no half-written folder stays, and the second go ends with the ranking."""
-    command = [sys.executable, "-m", "benchmark.cli", "bench", WORLD, "--agents", "random,tabular_q,dqn"]
+    command = [sys.executable, "-m", "benchmark.cli", "bench", WORLD, "--agents", "random,tabular_q"]
     command += ["--steps", "40000", "--seeds", "1", "--users", "50", "--workers", "1", "--out", str(tmp_path / "out")]
     process = subprocess.Popen(
         command,
@@ -145,3 +146,12 @@ def test_ctrl_c_leaves_finished_runs_intact_and_the_same_command_goes_on(tmp_pat
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     assert "tabular_q" in done.stdout
     assert (tmp_path / "out" / "ranking.csv").exists()
+
+
+def test_what_a_worker_tells_after_it_is_done_is_let_pass() -> None:
+    """Messages and results come by two ways, so the last message may come late."""
+    with Bars(EXPERIMENT) as bars:
+        bars.update(0, 10, {})
+        bars.done(0)
+        bars.update(0, 20, {})
+        assert not bars.tasks

@@ -41,7 +41,7 @@ def test_published_figure(figure: Figure) -> None:
         ("interest_evolution", 0, {"refill": 0.9 / 3.4 * 1.1}),
         ("interest_evolution", 0, {"no_click_logit": 1.1}),
         ("interest_exploration", 0, {"no_click_logit": 4.95}),
-        ("interest_exploration:niche", 0, {"quality_means": "0.25,0.8"}),
+        ("interest_exploration:niche", 0, {"quality_means": "0.2,0.85"}),
         ("long_term_satisfaction", 1, {"memory": 0.9, "sensitivity": 0.02}),
         ("long_term_satisfaction:harvest", 0, {"innovation_sd": 0.2}),
     ],
