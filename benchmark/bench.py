@@ -122,9 +122,10 @@ def print_measures(results: pd.DataFrame) -> None:
     measures = results.columns.drop([*COLUMNS, "agent"])
     if not len(measures):
         return
-    made = table("What the world measures at the session's end, means over users", "agent", *measures)
+    made = table("", "agent", *measures)
     for agent, means in results.groupby("agent", sort=False)[list(measures)].mean().iterrows():
         made.add_row(str(agent), *(f"{mean:.3f}" for mean in means))
+    print("\nWhat the world measures at the session's end, means over users:")
     terminal().print(made)
 
 
