@@ -293,7 +293,10 @@ def main() -> None:
     debug = "--debug" in sys.argv
     sys.argv = [argument for argument in sys.argv if argument != "--debug"]
     try:
-        sys.exit(app(standalone_mode=False))
+        code = app(standalone_mode=False)
+        if code == INTERRUPTED:  # how a command tells that Ctrl-C stopped it
+            raise KeyboardInterrupt
+        sys.exit(code)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         sys.exit(INTERRUPTED)
@@ -301,7 +304,9 @@ def main() -> None:
         usage = getattr(error, "format_message", None)  # a mistake in the command line itself
         if debug or not (usage or isinstance(error, RecSimError)):
             raise
-        print(f"error: {usage() if usage else error}", file=sys.stderr)
+        message = usage() if usage else str(error)
+        if message:  # where only the help was asked for, it has been shown
+            print(f"error: {message}", file=sys.stderr)
         sys.exit(2)
 
 

@@ -54,7 +54,7 @@ def list_agents() -> None:
 
 def show_fields(title: str, owner: Any, values: dict[str, Any]) -> None:
     """The fields of a dataclass with their defaults, ranges and meanings."""
-    made = table(title, "name", "default", "type", "range", "meaning")
+    made = table(title, "name", "default", "type", "range", "meaning", flowing=3)
     for field in dataclasses.fields(owner):
         default = values.get(field.name, field.default)
         default = default.name.lower() if isinstance(default, IntEnum) else repr(default)

@@ -16,7 +16,7 @@ from recsim_env.errors import InvalidParameter
 NEXT = {
     "scenario": (
         "recsim-env check {file}",
-        "recsim-env preview {file}",
+        "recsim-env preview {file} --agent random",
         "recsim-env bench {file}:{cls} --agents random,myopic_oracle,dqn --seeds 2 --steps 50000 --out runs/{name}",
     ),
     "agent": (

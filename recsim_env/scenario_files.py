@@ -129,7 +129,10 @@ def lines_of(path: Path, node: yaml.Node | None, above: tuple[str, ...] = ()) ->
 
 def explained(path: Path, lines: Lines, error: ValidationError) -> ScenarioError | UnknownName:
     """The first thing that is wrong with the structure, in one line."""
-    first = error.errors()[0]
+    found = error.errors()
+    first = next(
+        (e for e in found if e["type"] == "extra_forbidden"), found[0]
+    )  # a misspelt key explains a missing one
     keys = tuple(str(part) for part in first["loc"])
     where, key = place(path, lines, keys), keys[0]
     if first["type"] == "extra_forbidden":

@@ -63,6 +63,7 @@ def check_source(scenario: Scenario) -> None:
 @cache
 def check_class(owner: type[Scenario], names: Names) -> None:
     """`check_source`, once for a class and what its verbs may read."""
+    check_verb_names(owner)
     for verb in VERBS:
         declared = list(inspect.signature(getattr(Scenario, verb)).parameters)
         function = plain_verb(owner, verb)
@@ -70,6 +71,15 @@ def check_class(owner: type[Scenario], names: Names) -> None:
             check_arguments(owner, verb, function, declared)
             arguments = function.__code__.co_varnames[: len(declared)]
             Text(owner, verb, names, function, dict(zip(arguments, declared, strict=True)), set()).check()
+
+
+def check_verb_names(owner: type[Scenario]) -> None:
+    """Refuse a method whose name is nearly a verb's: nobody would call it."""
+    for name, value in vars(owner).items():
+        near = difflib.get_close_matches(name, VERBS, n=1, cutoff=0.85)
+        if isinstance(value, types.FunctionType) and near and not hasattr(Scenario, name):
+            where = f"{owner.__name__} ({Path(value.__code__.co_filename).name}, line {value.__code__.co_firstlineno})"
+            raise ScenarioError(f"{where}: {name} is not a verb, so nobody calls it; did you mean {near[0]!r}?")
 
 
 def plain_verb(owner: type[Scenario], verb: str) -> types.FunctionType:
@@ -249,7 +259,8 @@ class Text:
         value = self.value(node)
         if value is MISSING:
             known = {*self.locals, *self.function.__globals__, *dir(builtins)}
-            self.refuse(node, f"the name {node.id!r} is not defined; {hint(node.id, known)}")
+            instead = "draw from rng, as in rng.uniform()" if node.id == "random" else hint(node.id, known)
+            self.refuse(node, f"the name {node.id!r} is not defined; {instead}")
         if value is super:
             self.refuse(node, "super() cannot be compiled; write a module-level function and call it in both classes")
         self.check_random(node, value)

@@ -19,7 +19,7 @@ from recsim_env import Field, Scenario, choice, param
 from recsim_env.errors import ScenarioError
 from recsim_env.registration import load_class
 from recsim_env.scenario import Item, Items, Responses, Rng, Scratch, Slate, User
-from recsim_env.source import check_source
+from recsim_env.source import check_source, check_verb_names
 from tests.worlds import TinyWorld, data_free_scenarios
 
 
@@ -317,3 +317,20 @@ def test_a_verb_without_text_is_left_to_the_rehearsal() -> None:
 
     Typed.left = types.FunctionType(left.__code__.replace(co_filename="<typed>"), {})  # type: ignore[method-assign]
     check_source(Typed())
+
+
+class Evolv(Scenario):
+    def evolv(self, user: Any, items: Any, slate: Any, responses: Any, rng: Any) -> None:
+        """Nobody calls it."""
+
+
+class Helped(Scenario):
+    def rewarding(self) -> float:
+        """A method of the author's own, whose name is a verb's with an ending."""
+        return 0.0
+
+
+def test_a_misspelt_verb_is_refused_and_a_method_of_another_name_is_not() -> None:
+    with pytest.raises(ScenarioError, match=r"Evolv \(test_source.py, line \d+\): evolv is not a verb.*'evolve'"):
+        check_verb_names(Evolv)
+    check_verb_names(Helped)

@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from recsim_env.dynamics import drift_toward, sate
 from recsim_env.errors import DataError, InvalidParameter
 from recsim_env.scenario import Scenario
 from recsim_env.simulator import Options, Simulator
 from recsim_env.streams import STREAM
+from scenarios import film_viewer
+from scenarios.film_viewer import refilled, sated
 from scenarios.movielens import MovieLens, match
 from tests.made_up import write_movielens
 
@@ -297,6 +300,28 @@ def test_good_films_bring_patience_back_and_poor_ones_do_not(make: Callable[...,
     person.step(between)
     assert person.user.patience == pytest.approx(8.65 - 1.0 + 0.9 * (qualities[between] - 3.0))
     assert qualities.min() < 3.0 < qualities[between] < 4.0 < qualities.max()
+
+
+def toward_the_other_side(taste: Any, features: Any, row: int, share: float, scale: float) -> None:
+    drift_toward(taste, features, row, share, -scale)
+
+
+PLANTED: list[tuple[str, Callable[..., Any], Callable[..., None]]] = [
+    ("sate", lambda *rest: sate(*rest[:-1], -rest[-1]), test_satiation_takes_appeal_from_the_films_genres_and_fades),
+    ("sated", lambda *who: -sated(*who), test_satiation_takes_appeal_from_the_films_genres_and_fades),
+    ("drift_toward", toward_the_other_side, test_taste_drifts_toward_the_film),
+    ("refilled", lambda *who: -refilled(*who), test_good_films_bring_patience_back_and_poor_ones_do_not),
+]
+
+
+@pytest.mark.parametrize(("name", "wrong", "check"), PLANTED, ids=[name for name, *_ in PLANTED])
+def test_a_wrong_sign_is_caught(
+    name: str, wrong: Any, check: Any, make: Callable[..., MovieLens], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check(make)
+    monkeypatch.setattr(film_viewer, name, wrong)
+    with pytest.raises(AssertionError):
+        check(make)
 
 
 def test_without_refill_each_film_costs_one(make: Callable[..., MovieLens]) -> None:
