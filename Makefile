@@ -10,7 +10,7 @@ bench: $(READY)  ## agents trained and compared on interest_evolution, slate of 
 	$(BIN)/recsim-env bench interest_evolution --set slate_size=1 --seeds 3 --out runs/bench
 
 test: $(READY) check  ## style, types and tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(READY)
 	$(BIN)/ruff check .
