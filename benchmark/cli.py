@@ -38,6 +38,14 @@ Settings = Annotated[
 ]
 
 
+AgentOption = Annotated[str, typer.Option(help="An agent's name, or the folder of a trained one (RUN/agent).")]
+TrainingSeed = Annotated[
+    int,
+    typer.Option(help="Which users and, where the agent is trained first, its seed.", parser=whole_number, metavar="N"),
+]
+TrainingSteps = Annotated[
+    int, typer.Option(help="Train first, with a budget of so many user-steps.", parser=whole_number, metavar="N")
+]
 Observe = Annotated[
     str,
     typer.Option(
@@ -94,25 +102,18 @@ def bench(
 @app.command()
 def evaluate(
     scenario: Scenario,
-    agent: Annotated[str, typer.Option(help="An agent's name, or the folder of a trained one (RUN/agent).")],
+    agent: AgentOption,
     users: Annotated[int, typer.Option(help="Users to evaluate on.", parser=whole_number, metavar="N")] = 1000,
-    seed: Annotated[
-        int,
-        typer.Option(
-            help="Which users and, where the agent is trained first, its seed.", parser=whole_number, metavar="N"
-        ),
-    ] = 0,
-    steps: Annotated[
-        int, typer.Option(help="Train first, with a budget of so many user-steps.", parser=whole_number, metavar="N")
-    ] = 0,
+    seed: TrainingSeed = 0,
+    steps: TrainingSteps = 0,
     set_: Settings = None,
     observe: Observe = "partial",
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Evaluate one agent on users nobody trained on."""
-    from benchmark.single import evaluate_one
+    from benchmark.single import evaluate_one, name_and_folder
 
-    name = agent if not Path(agent).is_dir() else Path(agent).resolve().parent.parent.name
+    name, _ = name_and_folder(agent)
     parameters, settings = split_settings(set_, [name])
     evaluate_one(scenario, agent, parameters, settings.get(name, {}), users, seed, steps, observe, as_json=json)
 
@@ -212,8 +213,9 @@ def collect(
 ) -> None:
     """Log what an agent shows and how users answer, with propensities, to Parquet."""
     from benchmark.collect import run_collect
+    from benchmark.single import name_and_folder
 
-    name = agent if not Path(agent).is_dir() else Path(agent).resolve().parent.parent.name
+    name, _ = name_and_folder(agent)
     parameters, settings = split_settings(set_, [name])
     run_collect(scenario, parameters, agent, settings.get(name, {}), sessions, steps, users, seed, out)
 
@@ -263,17 +265,10 @@ def fidelity(
 @app.command()
 def preview(
     scenario: Scenario,
-    agent: Annotated[str, typer.Option(help="An agent's name, or the folder of a trained one (RUN/agent).")],
+    agent: AgentOption,
     users: Annotated[int, typer.Option(help="Users to play.", parser=whole_number, metavar="N")] = 1000,
-    seed: Annotated[
-        int,
-        typer.Option(
-            help="Which users and, where the agent is trained first, its seed.", parser=whole_number, metavar="N"
-        ),
-    ] = 0,
-    steps: Annotated[
-        int, typer.Option(help="Train first, with a budget of so many user-steps.", parser=whole_number, metavar="N")
-    ] = 0,
+    seed: TrainingSeed = 0,
+    steps: TrainingSteps = 0,
     set_: Settings = None,
     observe: Observe = "partial",
     out: Annotated[
@@ -282,8 +277,9 @@ def preview(
 ) -> None:
     """Draw what users go through with an agent: their state, how long they stay, what they are shown and click."""
     from benchmark.preview import preview_one
+    from benchmark.single import name_and_folder
 
-    name = agent if not Path(agent).is_dir() else Path(agent).resolve().parent.parent.name
+    name, _ = name_and_folder(agent)
     parameters, settings = split_settings(set_, [name])
     preview_one(scenario, agent, parameters, settings.get(name, {}), users, seed, steps, observe, out)
 

@@ -12,7 +12,7 @@ import numpy as np
 from agents.torch_tools import one_thread
 from benchmark.evaluation import options_of
 from benchmark.run import Run
-from benchmark.single import agent_of_folder, find_agent
+from benchmark.single import find_agent, name_and_folder
 from recsim_env.agent import Agent, agent_class
 from recsim_env.env import Observation, RecVectorEnv
 from recsim_env.errors import AgentError, DataError, InvalidParameter
@@ -58,8 +58,7 @@ def ready_agent(scenario: str, parameters: dict[str, Any], agent: str, settings:
     Raises:
         InvalidParameter: it learns, and no folder of a trained one is given.
     """
-    folder = agent if Path(agent).is_dir() else ""
-    name = agent_of_folder(Path(agent)) if folder else agent
+    name, folder = name_and_folder(agent)
     if not folder and agent_class(name).learns:
         raise InvalidParameter(f"{name} learns: give the folder of a trained one, --agent RUN/agent")
     observe = (

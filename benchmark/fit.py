@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 import yaml
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmark.collect import ready_agent
 from benchmark.evaluation import options_of
-from benchmark.listing import table
+from benchmark.listing import table, terminal
 from recsim_env.errors import DataError, InvalidParameter
 from recsim_env.files import whole
 from recsim_env.fitting.checking import Line
@@ -117,7 +116,7 @@ def number(value: float) -> str:
 
 def print_fit(found: Fit, title: str, seconds: float) -> None:
     """The tables of estimates and of the check."""
-    console = Console(width=None if sys.stdout.isatty() else WIDTH)
+    console = terminal(WIDTH)
     console.print(
         f"{title}: {found.sessions:,} sessions fitted, {found.held_out:,} held out, {seconds:.0f} s", highlight=False
     )

@@ -21,9 +21,9 @@ def first_line(thing: Any) -> str:
     return (thing.__doc__ or "").strip().split("\n")[0]
 
 
-def terminal() -> Console:
-    """Where tables are printed: names are printed as they are, and a file gets lines of one width."""
-    return Console(width=None if sys.stdout.isatty() else 110, emoji=False, markup=False)
+def terminal(width: int = 110) -> Console:
+    """Where tables are printed: names are printed as they are, and a file gets lines of this width."""
+    return Console(width=None if sys.stdout.isatty() else width, emoji=False, markup=False)
 
 
 def table(title: str, *columns: str, flowing: int = 1) -> Table:

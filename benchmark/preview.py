@@ -16,7 +16,7 @@ from benchmark.listing import table, terminal
 from benchmark.preview_draw import check_matplotlib, draw
 from benchmark.preview_play import MOST, Journey, names_of, watch
 from benchmark.run import Run
-from benchmark.single import agent_of_folder, find_agent
+from benchmark.single import find_agent, name_and_folder
 from benchmark.statistics import interval
 from recsim_env.errors import InvalidParameter, RunFolderError
 from recsim_env.files import remove, whole
@@ -36,8 +36,7 @@ def preview_one(
     for option, value, low in (("users", users, 1), ("seed", seed, 0), ("steps", steps, 0)):
         if value < low:
             raise InvalidParameter(f"--{option} must be {low} or more, not {value}")
-    folder = agent if Path(agent).is_dir() else ""
-    name = agent_of_folder(Path(agent)) if folder else agent
+    name, folder = name_and_folder(agent)
     out = out or Path("previews") / f"{Path(scenario.replace(':', '-')).stem}-{name}"
     check_folder(out)
     check_matplotlib()

@@ -40,6 +40,11 @@ def find_agent(run: Run, folder: str) -> Agent:
     return train(run, scenario, lambda scalars, step: None, lambda step, scalars: None, 0)
 
 
+def name_and_folder(agent: str) -> tuple[str, str]:
+    """An agent's name, and the folder of a trained one or ""; raises `AgentError` where the folder holds none."""
+    return (agent_of_folder(Path(agent)), agent) if Path(agent).is_dir() else (agent, "")
+
+
 def agent_of_folder(folder: Path) -> str:
     """The name of the agent whose run wrote `folder`."""
     try:
@@ -72,8 +77,7 @@ def evaluate_one(
     for option, value, low in (("users", users, 1), ("seed", seed, 0), ("steps", steps, 0)):
         if value < low:
             raise InvalidParameter(f"--{option} must be {low} or more, not {value}")
-    folder = agent if Path(agent).is_dir() else ""
-    name = agent_of_folder(Path(agent)) if folder else agent
+    name, folder = name_and_folder(agent)
     run = Run(scenario, parameters, name, settings, seed, steps, users, observe)
     made = find_agent(run, folder)
     table = evaluate(made, run.world(), users=users, seed=seed, purpose=Purpose.TEST, observe=observe).table
