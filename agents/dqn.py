@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from agents.encoding import Encoder, Standardiser, at_slates
 from agents.experience import Transition, check_discount, interact
+from agents.networks import CandidateNetwork
 from agents.torch_tools import find_device, initialise, one_thread, seeded, set_weights, weights_of
-from recsim_env.agent import Agent, AgentConfig, Log, WorldSpec, softened, top_slates
+from recsim_env.agent import AgentConfig, Log, Ranker, WorldSpec, softened, top_slates
 from recsim_env.env import Observation
 from recsim_env.errors import AgentError
 from recsim_env.parameters import param
@@ -46,22 +47,6 @@ class DQNConfig(AgentConfig):
     device: str = param("auto", "auto, cpu or cuda")
 
 
-class ValueNetwork(nn.Module):
-    """(n, U) users and (n, C, F) candidates to (n, C) values, one shared network for every candidate."""
-
-    def __init__(self, user_width: int, item_width: int, hidden: int) -> None:
-        super().__init__()
-        self.user = nn.Linear(user_width, hidden)
-        self.item = nn.Linear(item_width, hidden, bias=False)
-        self.middle = nn.Linear(hidden, hidden)
-        self.value = nn.Linear(hidden, 1)
-
-    def forward(self, users: Tensor, items: Tensor) -> Tensor:
-        x = torch.relu(self.user(users)[:, None] + self.item(items))
-        values: Tensor = self.value(torch.relu(self.middle(x)))[..., 0]
-        return values
-
-
 class Replay:
     """The last transitions, as arrays on the device."""
 
@@ -85,7 +70,7 @@ class Replay:
         return {name: part[places] for name, part in self.parts.items()}
 
 
-class DQN(Agent):
+class DQN(Ranker):
     """Values of candidates by a network, learnt off-policy from replayed transitions."""
 
     Config = DQNConfig
@@ -97,7 +82,7 @@ class DQN(Agent):
         self.user_scale = Standardiser(self.encoder.user_width)
         self.item_scale = Standardiser(self.encoder.item_width)
         self.reward_scale = 1.0
-        self.network = ValueNetwork(self.encoder.user_width, self.encoder.item_width, config.hidden).to(self.device)
+        self.network = CandidateNetwork(self.encoder.user_width, self.encoder.item_width, config.hidden).to(self.device)
         initialise(self.network, seeded(config.seed, self.device))
 
     @classmethod
@@ -126,9 +111,6 @@ class DQN(Agent):
                 torch.as_tensor(users, device=self.device), torch.as_tensor(items, device=self.device)
             )
         return np.asarray(values.cpu().numpy())
-
-    def act(self, observation: Observation, rng: np.random.Generator) -> np.ndarray:
-        return top_slates(self.scores(observation), observation, self.spec.slate_size)
 
     def arrays(self) -> dict[str, np.ndarray]:
         scales = {"user_mean": self.user_scale.mean, "user_scale": self.user_scale.scale}

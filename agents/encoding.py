@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from recsim_env.agent import WorldSpec
@@ -72,3 +74,11 @@ class Standardiser:
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
         return np.clip((rows - self.mean) / self.scale, -10.0, 10.0).astype(np.float32)
+
+    def arrays(self, name: str) -> dict[str, np.ndarray]:
+        """What was fitted, by names that start with `name`."""
+        return {f"{name}_mean": self.mean, f"{name}_scale": self.scale}
+
+    def restore(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """Take over what `arrays` gave."""
+        self.mean, self.scale = arrays[f"{name}_mean"], arrays[f"{name}_scale"]

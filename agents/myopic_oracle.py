@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from recsim_env.agent import Agent, WorldSpec, top_slates
+from recsim_env.agent import Ranker, WorldSpec
 from recsim_env.env import Observation
 from recsim_env.errors import AgentError
 
 
-class MyopicOracle(Agent):
+class MyopicOracle(Ranker):
     """Ranks candidates by the world's `appeal`, which maximises the expected reward of this step."""
 
     observe = "full"
@@ -21,5 +21,5 @@ class MyopicOracle(Agent):
         if "appeal" not in spec.observation_space.spaces:
             raise AgentError("myopic_oracle needs a world that defines the verb appeal(self, user, item)")
 
-    def act(self, observation: Observation, rng: np.random.Generator) -> np.ndarray:
-        return top_slates(observation["appeal"], observation, self.spec.slate_size)
+    def scores(self, observation: Observation) -> np.ndarray:
+        return observation["appeal"]

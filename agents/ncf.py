@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from agents.encoding import Encoder, Standardiser, at_slates
 from agents.random_slates import RandomSlates
 from agents.torch_tools import Dropout, find_device, initialise, one_thread, seeded, set_weights, weights_of
-from recsim_env.agent import Agent, AgentConfig, Log, WorldSpec, top_slates
+from recsim_env.agent import AgentConfig, Log, Ranker, WorldSpec
 from recsim_env.env import Observation
 from recsim_env.errors import AgentError
 from recsim_env.logs import Interactions, collect
@@ -81,7 +81,7 @@ class NeuMF(nn.Module):
         return logits
 
 
-class NCF(Agent):
+class NCF(Ranker):
     """Ranks candidates by the predicted label of showing them."""
 
     Config = NCFConfig
@@ -126,10 +126,9 @@ class NCF(Agent):
         items = self.item_scale(self.encoder.items(observation))
         return [torch.as_tensor(x, device=self.device) for x in (user_ids, users, item_ids, items)]
 
-    def act(self, observation: Observation, rng: np.random.Generator) -> np.ndarray:
+    def scores(self, observation: Observation) -> np.ndarray:
         with torch.inference_mode():
-            scores = self.network(*self.inputs(observation)).cpu().numpy()
-        return top_slates(scores, observation, self.spec.slate_size)
+            return np.asarray(self.network(*self.inputs(observation)).cpu().numpy())
 
     def arrays(self) -> dict[str, np.ndarray]:
         scales = {"user_mean": self.user_scale.mean, "user_scale": self.user_scale.scale}

@@ -12,7 +12,7 @@ from agents.clusters import Clusters
 from agents.encoding import Encoder, at_slates
 from agents.experience import interact
 from agents.random_slates import RandomSlates
-from recsim_env.agent import Agent, AgentConfig, Log, WorldSpec, top_slates
+from recsim_env.agent import AgentConfig, Log, Ranker, WorldSpec
 from recsim_env.env import Observation
 from recsim_env.parameters import param
 
@@ -25,7 +25,7 @@ class PopularConfig(AgentConfig):
     prior: float = param(5.0, "shows at the average click rate that every item starts with", low=0)
 
 
-class Popular(Agent):
+class Popular(Ranker):
     """Click rate by item (by cluster of features where items have no ids), counted on random slates."""
 
     Config = PopularConfig
@@ -62,8 +62,8 @@ class Popular(Agent):
             return self.encoder.item_ids(observation)
         return self.clusters(self.encoder.items(observation))
 
-    def act(self, observation: Observation, rng: np.random.Generator) -> np.ndarray:
-        return top_slates(self.popularity[self._kinds(observation)], observation, self.spec.slate_size)
+    def scores(self, observation: Observation) -> np.ndarray:
+        return self.popularity[self._kinds(observation)]
 
     def arrays(self) -> dict[str, np.ndarray]:
         return {"popularity": self.popularity, **self.clusters.arrays("items")}

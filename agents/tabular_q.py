@@ -16,7 +16,7 @@ import numpy as np
 from agents.clusters import Clusters
 from agents.encoding import Encoder, at_slates
 from agents.experience import Transition, check_discount, interact
-from recsim_env.agent import Agent, AgentConfig, Log, WorldSpec, softened, top_slates
+from recsim_env.agent import AgentConfig, Log, Ranker, WorldSpec, softened, top_slates
 from recsim_env.env import Observation
 from recsim_env.errors import AgentError
 from recsim_env.parameters import param
@@ -62,7 +62,7 @@ def learn(
     return squares / len(states)
 
 
-class TabularQ(Agent):
+class TabularQ(Ranker):
     """A table of values by state of the user and kind of item."""
 
     Config = TabularQConfig
@@ -102,7 +102,7 @@ class TabularQ(Agent):
 
         def choose(observation: Observation) -> np.ndarray:
             epsilon = max(self.config.epsilon, 1.0 - 2.0 * played / rest)
-            return top_slates(softened(self._scores(observation), epsilon, rng), observation, self.spec.slate_size)
+            return top_slates(softened(self.scores(observation), epsilon, rng), observation, self.spec.slate_size)
 
         for t in interact(envs, choose, rest):
             error = self._learn(t, visits)
@@ -133,14 +133,10 @@ class TabularQ(Agent):
             )
         )  # fmt: skip
 
-    def _scores(self, observation: Observation) -> np.ndarray:
-        """(n, C)."""
+    def scores(self, observation: Observation) -> np.ndarray:
         states = self.states(self.encoder.users(observation))
         values: np.ndarray = self.q[states[:, None], self.kinds(self.encoder.items(observation))]
         return values
-
-    def act(self, observation: Observation, rng: np.random.Generator) -> np.ndarray:
-        return top_slates(self._scores(observation), observation, self.spec.slate_size)
 
     def arrays(self) -> dict[str, np.ndarray]:
         return {"q": self.q, **self.states.arrays("states"), **self.kinds.arrays("kinds")}

@@ -49,6 +49,26 @@ def set_weights(network: nn.Module, arrays: Mapping[str, np.ndarray]) -> None:
     network.load_state_dict({name: torch.from_numpy(np.array(arrays[name])) for name in names})
 
 
+def moments_of(optimiser: torch.optim.Optimizer) -> dict[str, np.ndarray]:
+    """An optimiser's state as arrays, by names that start with `optimiser_`."""
+    return {
+        f"optimiser_{index}_{name}": value.detach().cpu().numpy()
+        for index, state in optimiser.state_dict()["state"].items()
+        for name, value in state.items()
+    }
+
+
+def set_moments(optimiser: torch.optim.Optimizer, arrays: Mapping[str, np.ndarray]) -> None:
+    """Take over what `moments_of` gave; without any the optimiser starts anew."""
+    content = optimiser.state_dict()
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in arrays.items():
+        if key.startswith("optimiser_"):
+            _, index, name = key.split("_", 2)
+            state.setdefault(int(index), {})[name] = torch.from_numpy(np.array(value))
+    optimiser.load_state_dict({**content, "state": state})
+
+
 def seeded(seed: int, device: torch.device) -> torch.Generator:
     """A generator of its own, so that nothing draws from torch's global one."""
     return torch.Generator(device=device).manual_seed(seed)

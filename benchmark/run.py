@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmark.evaluation import evaluate, options_of, peoples
 from benchmark.recorder import Recorder, Scalars
-from recsim_env.agent import Agent, WorldSpec, agent_class
+from recsim_env.agent import Agent, WorldSpec, agent_class, split_label
 from recsim_env.env import RecVectorEnv
 from recsim_env.files import remove
 from recsim_env.parameters import build
@@ -48,7 +48,8 @@ class Run:
 
     def config(self) -> Any:
         """The agent's settings, its seed among them."""
-        return build(agent_class(self.agent).Config, {"seed": self.seed, **self.settings}, f"agent {self.agent}")
+        settings = {"seed": self.seed, **split_label(self.agent)[1], **self.settings}
+        return build(agent_class(self.agent).Config, settings, f"agent {self.agent}")
 
 
 def aside(folder: Path) -> Path:

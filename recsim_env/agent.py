@@ -17,11 +17,12 @@ from gymnasium import spaces
 
 from recsim_env.class_files import class_in_file, names_a_file
 from recsim_env.env import Observation
-from recsim_env.errors import AgentError, unknown
+from recsim_env.errors import AgentError, InvalidParameter, UnknownName, unknown
 from recsim_env.fields import Field
 from recsim_env.parameters import build, param, validate
 
 GROUP = "recsim_env.agents"
+PLAYED = "played"
 
 
 class Log(Protocol):
@@ -83,6 +84,9 @@ class Agent(ABC):
 
     A subclass has a `Config` dataclass, `train` where it learns, `act`, and `arrays` / `restore` where it
     keeps what it learnt in arrays.
+
+    Attributes:
+        played: user-steps that it was trained with, in all calls of `train`; 0: it starts from nothing.
     """
 
     Config: ClassVar[type[AgentConfig]] = AgentConfig
@@ -91,6 +95,16 @@ class Agent(ABC):
 
     def __init__(self, config: Any, spec: WorldSpec) -> None:
         self.config, self.spec = config, spec
+        self.played = 0
+
+    @classmethod
+    def variant(cls, name: str) -> type[Agent]:
+        """The class that `AGENT:name` means; few agents have variants.
+
+        Raises:
+            UnknownName: there is no such variant.
+        """
+        raise UnknownName(f"{cls.__name__} has no variants, so {name!r} after the colon names none")
 
     @classmethod
     def options(cls, config: Any) -> dict[str, Any]:
@@ -98,7 +112,12 @@ class Agent(ABC):
         return {"observe": cls.observe}
 
     def train(self, envs: Any, steps: int, log: Log) -> None:
-        """Learn from at most `steps` user-steps of `envs`, a vector environment that enforces them."""
+        """Learn from at most `steps` user-steps of `envs`, a vector environment that enforces them.
+
+        Called again, it goes on from what was learnt; all that this takes (weights, an optimiser's moments; not a
+        replay, which is played anew) is in `arrays`, so that a loaded agent goes on bit for bit as the saved one.
+        Adds to `played`, and draws from streams of (`config.seed`, `played`), so that no call repeats another's luck.
+        """
 
     @abstractmethod
     def act(self, observation: Observation, rng: np.random.Generator) -> np.ndarray:
@@ -116,7 +135,7 @@ class Agent(ABC):
         folder.mkdir(parents=True, exist_ok=True)
         settings = dataclasses.asdict(self.config)
         (folder / "settings.json").write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
-        np.savez(folder / "learnt.npz", **self.arrays())  # type: ignore[arg-type]
+        np.savez(folder / "learnt.npz", **{PLAYED: np.array(self.played), **self.arrays()})  # type: ignore[arg-type]
 
     @classmethod
     def load(cls, folder: Path, spec: WorldSpec) -> Self:
@@ -129,10 +148,23 @@ class Agent(ABC):
             settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
             agent = cls(build(cls.Config, settings, cls.__name__), spec)
             with np.load(folder / "learnt.npz", allow_pickle=False) as arrays:
-                agent.restore(dict(arrays))
+                learnt = dict(arrays)
+            agent.played = int(learnt.pop(PLAYED))
+            agent.restore(learnt)
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise AgentError(f"{folder} holds no {cls.__name__} for this world: {error}") from error
         return agent
+
+
+class Ranker(Agent):
+    """An agent that scores the candidates and shows those of the highest scores, best first."""
+
+    @abstractmethod
+    def scores(self, observation: Observation) -> np.ndarray:
+        """(n, C): the higher, the better; masked candidates may get any."""
+
+    def act(self, observation: Observation, rng: np.random.Generator) -> np.ndarray:
+        return top_slates(self.scores(observation), observation, self.spec.slate_size)
 
 
 def top_slates(scores: np.ndarray, observation: Observation, slate_size: int) -> np.ndarray:
@@ -154,17 +186,37 @@ def registered_agents() -> dict[str, EntryPoint]:
     return {point.name: point for point in sorted(entry_points(group=GROUP), key=lambda point: point.name)}
 
 
-def agent_class(name: str) -> type[Agent]:
-    """The class of an installed agent, or of `file.py:Class`.
+def split_label(label: str) -> tuple[str, dict[str, str]]:
+    """An agent's name and the settings that follow it: `dqn@gamma=0` is dqn with gamma 0.
+
+    Raises:
+        InvalidParameter: what follows an @ is not key=value.
+    """
+    name, *parts = label.split("@")
+    settings = {}
+    for part in parts:
+        key, equals, value = part.partition("=")
+        if not (key and equals and value):
+            raise InvalidParameter(f"agent {label!r}: what follows an @ is key=value, as in dqn@gamma=0, not {part!r}")
+        settings[key] = value
+    return name, settings
+
+
+def agent_class(label: str) -> type[Agent]:
+    """The class of an installed agent, of one of its variants (`sb3:PPO`), or of `file.py:Class`.
+
+    Settings that follow the name (see `split_label`) change nothing here.
 
     Raises:
         UnknownName: there is none; with the nearest name. AgentError: it is no agent, or the file fails.
     """
+    name, _ = split_label(label)
     if names_a_file(name):
         return class_in_file(name, Agent, AgentError)  # type: ignore[type-abstract]  # it is only compared with
-    if name not in registered_agents():
+    family, colon, variant = name.partition(":")
+    if family not in registered_agents():
         raise unknown("agent", name, registered_agents())
-    found = registered_agents()[name].load()
+    found = registered_agents()[family].load()
     if not (isinstance(found, type) and issubclass(found, Agent)):
-        raise AgentError(f"the entry point {name!r} gives {found!r}, which is not an Agent class")
-    return found
+        raise AgentError(f"the entry point {family!r} gives {found!r}, which is not an Agent class")
+    return found.variant(variant) if colon else found

@@ -216,6 +216,26 @@ def save_keeps_it(trial: AgentTrial) -> None:
             trial.refuse("after save and load it shows other slates; arrays() must hold all that it learnt")
 
 
+def load_goes_on(trial: AgentTrial) -> None:
+    """The loaded agent, trained further, learns what the saved one does, bit for bit; the last check: it trains."""
+    if not type(trial.agent).learns:
+        return
+    if trial.agent.played != trial.steps:
+        trial.refuse(f"after {trial.steps} user-steps of training played is {trial.agent.played}; train must add to it")
+    with tempfile.TemporaryDirectory() as folder:
+        trial.agent.save(Path(folder))
+        loaded = type(trial.agent).load(Path(folder), trial.agent.spec)
+    learnt = []
+    for agent in (trial.agent, loaded):
+        envs = InteractionBudget(trial.envs(trial.config.users), trial.steps)
+        envs.reset(seed=trial.seed + 2)
+        agent.train(envs, trial.steps, NoLog())
+        learnt.append(agent.arrays())
+    for name, values in learnt[0].items():
+        if not np.array_equal(values, learnt[1][name]):
+            trial.refuse(f"trained further after load, {name} differs from the saved one's; arrays() must hold all")
+
+
 AGENT_CHECKS: tuple[Callable[[AgentTrial], None], ...] = (
     trains_within_budget,
     slates_are_positions,
@@ -223,4 +243,5 @@ AGENT_CHECKS: tuple[Callable[[AgentTrial], None], ...] = (
     keeps_no_secret,
     one_equals_many,
     save_keeps_it,
+    load_goes_on,
 )
