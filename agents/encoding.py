@@ -8,6 +8,8 @@ import numpy as np
 
 from recsim_env.agent import WorldSpec
 from recsim_env.env import Observation
+from recsim_env.errors import AgentError
+from recsim_env.fields import Field
 
 ABOUT_CANDIDATES = ("candidates", "candidate_ids", "mask", "hidden_candidates", "appeal")
 IDS = ("user_id", "history_ids")
@@ -16,19 +18,28 @@ IDS = ("user_id", "history_ids")
 class Encoder:
     """Reads a world's observations.
 
+    Args:
+        spec: the world.
+        leave_out: parts of the observation that are not read.
+        means: whether totals are also read as means, a step and a click, which stay of one size as a session grows.
+
     Attributes:
         user_width: numbers known of the user: state, last response, history and totals (ids excluded).
         item_width: numbers known of a candidate: its own features and its catalogue's.
         num_users, num_items: how many ids there are; 0 without ids.
     """
 
-    def __init__(self, spec: WorldSpec, leave_out: tuple[str, ...] = ()) -> None:
+    def __init__(self, spec: WorldSpec, leave_out: tuple[str, ...] = (), *, means: bool = False) -> None:
         spaces = spec.observation_space.spaces
+        self.means = means and "totals" in spaces
+        self.clicked = response_column(spec.responses, "clicked") if self.means else 0
         self.keys = [name for name in spaces if name not in ABOUT_CANDIDATES + IDS + leave_out]
         self.catalogue = spec.catalogue
         self.num_items = 0 if spec.catalogue is None else len(spec.catalogue)
         self.num_users = int(spaces["user_id"].high[0]) + 1 if "user_id" in spaces else 0  # type: ignore[attr-defined]
         self.user_width = sum(int(np.prod(spaces[name].shape or ())) for name in self.keys)
+        if self.means:
+            self.user_width += int(np.prod(spaces["totals"].shape or ())) - 1
         own = spaces["candidates"].shape[1] if "candidates" in spaces else 0  # type: ignore[index]
         self.item_width = own + (0 if spec.catalogue is None else spec.catalogue.shape[1])
 
@@ -37,7 +48,13 @@ class Encoder:
         parts = [observation[name].reshape(len(observation[name]), -1) for name in self.keys]
         if not parts:
             return np.zeros((len(next(iter(observation.values()))), 0), np.float32)
-        return np.concatenate(parts, axis=1)
+        return np.concatenate(parts + ([self._means(observation["totals"])] if self.means else []), axis=1)
+
+    def _means(self, totals: np.ndarray) -> np.ndarray:
+        """(n, 2 R): the totals' responses to shown places, a step, and to clicked ones, a click."""
+        steps, shown, clicked = totals[:, :1], *np.split(totals[:, 1:], 2, axis=1)
+        clicks = clicked[:, self.clicked : self.clicked + 1]
+        return np.concatenate([shown / np.maximum(steps, 1.0), clicked / np.maximum(clicks, 1.0)], axis=1)
 
     def items(self, observation: Observation) -> np.ndarray:
         """(n, C, item_width) float32."""
@@ -53,6 +70,20 @@ class Encoder:
     def user_ids(self, observation: Observation) -> np.ndarray:
         """(n,) int64."""
         return observation["user_id"][:, 0].astype(np.int64)
+
+
+def response_column(responses: tuple[Field, ...], name: str) -> int:
+    """Where a response's number stands among those that are seen.
+
+    Raises:
+        AgentError: it is not seen.
+    """
+    start = 0
+    for field in responses:
+        if field.seen and field.name == name:
+            return start
+        start += field.width if field.seen else 0
+    raise AgentError(f"the response {name!r} is not seen, so an agent cannot learn from it; declare it with seen=True")
 
 
 def at_slates(values: np.ndarray, slates: np.ndarray) -> np.ndarray:

@@ -20,8 +20,10 @@ class Features:
         user_width, item_width: numbers known of the user, and of a candidate.
     """
 
-    def __init__(self, spec: WorldSpec, device: torch.device, leave_out: tuple[str, ...] = ()) -> None:
-        self.encoder, self.device = Encoder(spec, leave_out), device
+    def __init__(
+        self, spec: WorldSpec, device: torch.device, leave_out: tuple[str, ...] = (), *, means: bool = False
+    ) -> None:
+        self.encoder, self.device = Encoder(spec, leave_out, means=means), device
         self.user_width, self.item_width = self.encoder.user_width, self.encoder.item_width
         self.user_scale, self.item_scale = Standardiser(self.user_width), Standardiser(self.item_width)
 
@@ -45,6 +47,12 @@ class Features:
             return torch.as_tensor(observation["mask"] > 0, device=self.device)
         count = observation["candidate_ids" if "candidate_ids" in observation else "candidates"].shape[1]
         return torch.ones((len(next(iter(observation.values()))), count), dtype=torch.bool, device=self.device)
+
+    @property
+    def catalogue(self) -> Tensor:
+        """(num_items, F): of worlds whose candidates are known by their ids alone."""
+        assert self.encoder.catalogue is not None
+        return torch.as_tensor(self.item_scale(self.encoder.catalogue), device=self.device)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The scales, by names that start with `user_` and `item_`."""

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from agents.clusters import Clusters
-from agents.encoding import Encoder, at_slates
+from agents.encoding import at_slates
 from agents.experience import interact
+from agents.impressions import Impressions
+from agents.items import ItemIndex
 from agents.random_slates import RandomSlates
 from recsim_env.agent import AgentConfig, Log, Ranker, WorldSpec
 from recsim_env.env import Observation
@@ -26,48 +27,53 @@ class PopularConfig(AgentConfig):
 
 
 class Popular(Ranker):
-    """Click rate by item (by cluster of features where items have no ids), counted on random slates."""
+    """Click rate by item (by kind where items have no ids), counted on random slates.
+
+    Attributes:
+        counts: (2, items) how often each was shown, and clicked.
+    """
 
     Config = PopularConfig
     learns = True
 
     def __init__(self, config: Any, spec: WorldSpec) -> None:
         super().__init__(config, spec)
-        self.encoder, self.clusters = Encoder(spec), Clusters(config.item_clusters)
-        self.popularity = np.zeros(max(1, self.encoder.num_items))
+        self.index = ItemIndex(spec, config.item_clusters)
+        self.counts = np.zeros((2, self.index.size))
 
     def train(self, envs: Any, steps: int, log: Log) -> None:
-        """Show random slates for the whole budget and count."""
-        rng, behaviour = np.random.default_rng(self.config.seed), RandomSlates(AgentConfig(), self.spec)
-        counts = None
+        """Show random slates for the whole budget and count on; the first candidates seen tell the kinds of items."""
+        rng, behaviour = np.random.default_rng([self.config.seed, self.played]), RandomSlates(AgentConfig(), self.spec)
         for t in interact(envs, lambda seen: behaviour.act(seen, rng), steps):
-            if counts is None:
-                counts = self._start(t.observation, rng)
-            kinds = at_slates(self._kinds(t.observation), t.slates).ravel()
-            counts[0] += np.bincount(kinds, minlength=counts.shape[1])
-            counts[1] += np.bincount(kinds, t.info["clicked"].ravel(), minlength=counts.shape[1])
-            shown, clicked = counts
-            rate, prior = clicked.sum() / shown.sum(), self.config.prior
-            self.popularity = (clicked + prior * rate) / np.maximum(shown + prior, 1e-9)
+            self.index.fit(self.index.own_features(t.observation), rng)
+            items = at_slates(self.index.of_candidates(t.observation), t.slates)
+            self.counts += [self._count(items), self._count(items, t.info["clicked"])]
+            self.played += len(t.slates)
 
-    def _start(self, observation: Observation, rng: np.random.Generator) -> np.ndarray:
-        """Zeros (2, items) to count shows and clicks in; finds the kinds of items first where they have no ids."""
-        if not self.encoder.num_items:
-            self.clusters.fit(self.encoder.items(observation).reshape(-1, self.encoder.item_width), rng)
-        return np.zeros((2, self.encoder.num_items or len(self.clusters)))
+    def fit(self, impressions: Impressions, log: Log) -> None:
+        """Count on, from a log; where every item is always on offer, each session was one show of each."""
+        always = not impressions.offered.shape[1]
+        self.counts[0] += len(impressions.lengths) if always else self._count(impressions.items)
+        self.counts[1] += self._count(impressions.items, impressions.clicked)
 
-    def _kinds(self, observation: Observation) -> np.ndarray:
-        """(n, C) the id or the cluster of each candidate."""
-        if self.encoder.num_items:
-            return self.encoder.item_ids(observation)
-        return self.clusters(self.encoder.items(observation))
+    def _count(self, items: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+        """(items,) how often each stands in items (…,)."""
+        flat = None if weights is None else weights.ravel()
+        return np.bincount(items.ravel(), flat, minlength=self.index.size)
+
+    @property
+    def popularity(self) -> np.ndarray:
+        """(items,): clicks a show, drawn toward the average where shows are few; 0 before the first."""
+        shown, clicked = self.counts
+        average = clicked.sum() / max(shown.sum(), 1.0)
+        return (clicked + self.config.prior * average) / np.maximum(shown + self.config.prior, 1e-9)
 
     def scores(self, observation: Observation) -> np.ndarray:
-        return self.popularity[self._kinds(observation)]
+        return self.popularity[self.index.of_candidates(observation)]
 
     def arrays(self) -> dict[str, np.ndarray]:
-        return {"popularity": self.popularity, **self.clusters.arrays("items")}
+        return {"counts": self.counts, **self.index.arrays()}
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
-        self.popularity = arrays["popularity"]
-        self.clusters.restore("items", dict(arrays))
+        self.counts = arrays["counts"].copy()
+        self.index.restore(arrays)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -72,6 +73,21 @@ def set_moments(optimiser: torch.optim.Optimizer, arrays: Mapping[str, np.ndarra
 def seeded(seed: int, device: torch.device) -> torch.Generator:
     """A generator of its own, so that nothing draws from torch's global one."""
     return torch.Generator(device=device).manual_seed(seed)
+
+
+@contextmanager
+def own_randomness(seed: int) -> Iterator[None]:
+    """For libraries that draw from the global generators: seeds them, and puts them back as they were."""
+    of_python, of_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - to put it back
+    with torch.random.fork_rng():
+        try:
+            random.seed(seed)
+            np.random.seed(seed)  # noqa: NPY002
+            torch.manual_seed(seed)
+            yield
+        finally:
+            random.setstate(of_python)
+            np.random.set_state(of_numpy)  # noqa: NPY002
 
 
 class Dropout(nn.Module):

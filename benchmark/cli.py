@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from benchmark.experiment import Experiment
 
 BENCH_AGENTS = "dqn,ncf,tabular_q,popular,myopic_oracle,random"  # the longest first
+OFFLINE_AGENTS = "popular,item_knn,als,ease,ncf"
 INTERRUPTED = 130
 
 app = typer.Typer(
@@ -247,6 +248,45 @@ def fit(
 
     chosen = [name.strip() for name in parameters.split(",") if name.strip()]
     run_fit(logs, scenario, split_settings(set_, [])[0], chosen, agent, out, seed, held_out, draws)
+
+
+@app.command()
+def offline(
+    ratings: Annotated[Path, typer.Argument(help="Your MovieLens folder or zip: ratings.csv with times, movies.csv.")],
+    agents: Annotated[str, typer.Option(help="Agents that learn from logs, separated by commas.")] = OFFLINE_AGENTS,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="A setting agent.key=value. Repeatable.")] = None,
+    splits: Annotated[
+        str, typer.Option(help="leave-last: each user's last rating; time:K: K cuts in time; or both, with a comma.")
+    ] = "leave-last",
+    seeds: Annotated[int, typer.Option(help="How often, with seeds 0, 1, …", parser=whole_number, metavar="N")] = 1,
+    on: Annotated[
+        str, typer.Option(help="What is asked for; settings are to be chosen on validation.", metavar="test|validation")
+    ] = "test",
+    out: Annotated[Path, typer.Option(help="The folder of the results.")] = Path("runs/offline"),
+) -> None:
+    """Rank what real people rated next, among all films they had not rated. Run it again to resume."""
+    from benchmark.offline_report import run_offline
+
+    names, chosen = ([part.strip() for part in text.split(",") if part.strip()] for text in (agents, splits))
+    parameters, settings = split_settings(set_, names)
+    if parameters:
+        raise InvalidParameter(f"--set takes agent.key=value here, not {next(iter(parameters))}=…: there is no world")
+    run_offline(ratings, names, settings, chosen, seeds, on, out)
+
+
+@app.command()
+def results(
+    worlds: Annotated[str, typer.Option(help="Worlds of the page, separated by commas. Default: all.")] = "",
+    quick: Annotated[bool, typer.Option("--quick", help="2 seeds and a smaller budget: an hour in all.")] = False,
+    data: Annotated[str, typer.Option(help="Your MovieLens folder or zip; without it, movielens is left out.")] = "",
+    out: Annotated[Path, typer.Option(help="The folder of the runs.")] = Path("runs/results"),
+    report: Annotated[Path, typer.Option(help="The page to write; its picture lies beside it.")] = Path("results.md"),
+    workers: Annotated[int, typer.Option(help="Processes. 0: one a core.", parser=whole_number, metavar="N")] = 0,
+) -> None:
+    """Train every agent in four worlds and write the page of results. Run it again to resume."""
+    from benchmark.results import run_results
+
+    run_results(worlds, quick, data, out, report, workers)
 
 
 @app.command()

@@ -9,15 +9,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from agents.encoding import at_slates
 from agents.torch_tools import one_thread
 from recsim_env.agent import Agent
-from recsim_env.env import RecVectorEnv
+from recsim_env.env import Observation, RecVectorEnv
 from recsim_env.scenario import Scenario
 from recsim_env.simulator import Options
 from recsim_env.streams import Purpose
 
 BLOCK = 1000  # users side by side; a float32 network's rows change with the batch, so it is the same everywhere
-COLUMNS = ["seed", "people", "user", "engagement", "length", "clicks", "cut"]  # and then what the world measures
+# And then what the world measures.
+COLUMNS = ["seed", "people", "user", "engagement", "length", "clicks", "cut", "diversity"]
 
 
 @dataclass(frozen=True)
@@ -25,8 +27,9 @@ class Evaluation:
     """First sessions of users nobody trained on.
 
     Attributes:
-        table: a row a user: seed, people, user, engagement, length, clicks, cut (by the horizon), and what the
-            world measures of users at their session's end.
+        table: a row a user: seed, people, user, engagement, length, clicks, cut (by the horizon), diversity (one
+            less the mean cosine of two items shown in the session; NaN where items have one feature or none), and
+            what the world measures of users at their session's end.
     """
 
     table: pd.DataFrame
@@ -41,6 +44,35 @@ class Evaluation:
             "click_rate": float(t["clicks"].sum() / t["length"].sum()),
             "cut": float(t["cut"].mean()),
         }
+
+
+class Diversity:
+    """How different the items of each user's session are, from sums alone.
+
+    The mean cosine of all pairs of n shown items is (|sum of unit vectors|^2 - n) / (n (n - 1)).
+    """
+
+    def __init__(self, users: int) -> None:
+        self.sums, self.shown = np.zeros((users, 1)), np.zeros(users)
+
+    def add(self, envs: RecVectorEnv, observation: Observation, slates: np.ndarray, users: np.ndarray) -> None:
+        """Count the slates (n, S) of users (n,) bool, chosen from an observation."""
+        parts = [at_slates(observation["candidates"], slates)] if "candidates" in observation else []
+        if envs.catalogue is not None:
+            parts.append(envs.catalogue[at_slates(observation["candidate_ids"], slates).astype(np.int64)])
+        features = np.concatenate(parts, axis=2, dtype=np.float64) if parts else np.zeros((*slates.shape, 0))
+        lengths = np.linalg.norm(features, axis=2, keepdims=True)
+        units = np.divide(features, lengths, out=np.zeros_like(features), where=lengths > 0)
+        self.sums = self.sums + np.where(users[:, None], units.sum(axis=1), 0.0)
+        self.shown += slates.shape[1] * users
+
+    def of_users(self) -> np.ndarray:
+        """(n,) one less the mean cosine; NaN where items have one feature or none, or one item was shown."""
+        if self.sums.shape[1] < 2:
+            return np.full(len(self.shown), np.nan)
+        pairs = self.shown * (self.shown - 1.0)
+        same = (self.sums**2).sum(axis=1) - self.shown
+        return 1.0 - np.divide(same, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
 
 
 def peoples(scenario: Scenario) -> list[tuple[str, Scenario]]:
@@ -90,8 +122,11 @@ def play(agent: Agent, envs: RecVectorEnv, seed: int) -> pd.DataFrame:
     cut, playing = np.zeros(n, bool), np.ones(n, bool)
     last = np.zeros(n, envs.scenario.user_dtype)
     observation, _ = envs.reset(seed=seed)
+    diversity = Diversity(n)
     while playing.any():
-        observation, _, terminated, _, info = envs.step(agent.act(observation, rng))
+        slates = agent.act(observation, rng)
+        diversity.add(envs, observation, slates, playing)
+        observation, _, terminated, _, info = envs.step(slates)
         if "_session" not in info:
             continue
         ended, session = info["_session"] & playing, info["session"]
@@ -101,4 +136,5 @@ def play(agent: Agent, envs: RecVectorEnv, seed: int) -> pd.DataFrame:
         last[ended] = envs.simulator.ended_users[ended]
         playing &= ~ended
     told = {"engagement": engagement, "length": length, "clicks": clicks, "cut": cut}
+    told["diversity"] = diversity.of_users()
     return pd.DataFrame({"user": np.arange(first, first + n), **told, **envs.scenario.measures(last)})

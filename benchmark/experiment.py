@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -53,6 +53,7 @@ class Experiment:
     steps: int
     users: int
     observe: str = "partial"
+    seeds_of: Mapping[str, int] = field(default_factory=dict)  # agents that have another number of seeds
 
     def runs(self) -> list[Run]:
         """Every run, seed by seed."""
@@ -67,8 +68,9 @@ class Experiment:
                 self.users,
                 self.observe,
             )
-            for seed in range(self.seeds)
+            for seed in range(max([self.seeds, *self.seeds_of.values()]))
             for agent in self.agents
+            if seed < self.seeds_of.get(agent, self.seeds)
         ]
 
     def check(self) -> Scenario:

@@ -48,7 +48,9 @@ def list_agents() -> None:
     made = table("Agents", "name", "learns", "sees", "what it is")
     for name in registered_agents():
         kind = agent_class(name)
-        made.add_row(name, "yes" if kind.learns else "no", kind.observe, first_line(kind))
+        variants = ", ".join(f"{name}:{variant}" for variant in getattr(kind, "variants", ()))
+        about = f"{first_line(kind)} Also {variants}." if variants else first_line(kind)
+        made.add_row(name, "yes" if kind.learns else "no", kind.observe, about)
     terminal().print(made)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -97,8 +99,28 @@ def train(run: Run, scenario: Scenario, write: Callable[[Scalars, int], None], t
     return agent
 
 
+@contextmanager
+def counted_updates() -> Iterator[list[int]]:
+    """One number: the optimiser's steps in the block, of whatever torch optimiser."""
+    import torch.optim.optimizer as torch_optimizer
+
+    count = [0]
+
+    def add(optimizer: Any, args: Any, kwargs: Any) -> None:
+        count[0] += 1
+
+    handle = torch_optimizer.register_optimizer_step_post_hook(add)
+    try:
+        yield count
+    finally:
+        handle.remove()
+
+
 def execute(run: Run, out: Path, tell: Tell, threads: int = 0) -> None:
-    """Train, evaluate on test users, and leave the run's folder: run.json, agent/, evaluation.parquet, curves."""
+    """Train, evaluate on test users, and leave the run's folder: run.json, agent/, evaluation.parquet, curves.
+
+    run.json also tells the seconds of training, its validations included, and the optimiser's steps.
+    """
     from torch.utils.tensorboard import SummaryWriter
 
     folder = run.folder(out)
@@ -112,7 +134,10 @@ def execute(run: Run, out: Path, tell: Tell, threads: int = 0) -> None:
             for name, value in scalars.items():
                 writer.add_scalar(name, value, step)
 
-        agent = train(run, scenario, write, tell, threads)
+        with counted_updates() as updates:
+            began = time.monotonic()
+            agent = train(run, scenario, write, tell, threads)
+            spent = {"seconds": time.monotonic() - began, "updates": updates[0]}
         agent.save(part / "agent")
         result = evaluate(
             agent, scenario, users=run.users, seed=run.seed, purpose=Purpose.TEST, threads=threads, observe=run.observe
@@ -124,6 +149,6 @@ def execute(run: Run, out: Path, tell: Tell, threads: int = 0) -> None:
                     step,
                 )
     result.table.assign(agent=run.agent).to_parquet(part / "evaluation.parquet", index=False)
-    (part / "run.json").write_text(json.dumps(asdict(run), indent=1) + "\n", encoding="utf-8")
+    (part / "run.json").write_text(json.dumps(asdict(run) | spent, indent=1) + "\n", encoding="utf-8")
     part.rename(folder)
     tell(run.steps, {"eval/mean_reward": result.summary["engagement"]})

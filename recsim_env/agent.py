@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -20,8 +20,10 @@ from recsim_env.env import Observation
 from recsim_env.errors import AgentError, InvalidParameter, UnknownName, unknown
 from recsim_env.fields import Field
 from recsim_env.parameters import build, param, validate
+from recsim_env.scenario import Scenario
 
 GROUP = "recsim_env.agents"
+ChoiceLogits = Callable[[Observation], np.ndarray]  # see `Scenario.choice_logits`
 PLAYED = "played"
 
 
@@ -41,7 +43,7 @@ class NoLog:
 
 @dataclass(frozen=True)
 class WorldSpec:
-    """What an agent knows of a world before it sees it: the shapes, never the state."""
+    """What an agent knows of a world before it sees it: the shapes, never the state; a planner also its rules."""
 
     observation_space: spaces.Dict
     num_candidates: int
@@ -50,6 +52,8 @@ class WorldSpec:
     label: str  # the response column that a myopic recommender predicts
     responses: tuple[Field, ...]
     horizon: int  # sessions are cut after so many steps
+    choice_logits: ChoiceLogits | None = None  # the users' choice model, where the world tells it
+    scenario: Scenario | None = None  # for planners: the world itself, where the hidden state is observed
 
     @classmethod
     def of(cls, envs: Any) -> WorldSpec:
@@ -65,6 +69,8 @@ class WorldSpec:
             label=scenario.label,
             responses=tuple(scenario.response_fields()),
             horizon=scenario.horizon,
+            choice_logits=scenario.choice_logits if scenario.overrides("choice_logits") else None,
+            scenario=scenario if env.options.observe == "full" else None,
         )
 
 

@@ -18,6 +18,7 @@ from recsim_env.errors import InvalidParameter
 from recsim_env.render import render_user
 from recsim_env.scenario import Scenario
 from recsim_env.simulator import Options, Simulator, as_array
+from recsim_env.snapshot import Snapshot, restore, snapshot_of
 
 Observation = dict[str, np.ndarray]
 RENDER_MODES = ["ansi", "rgb_array"]
@@ -83,7 +84,7 @@ class RecEnv(gymnasium.Env[Observation, Any]):
         self.action_space = slate_space(scenario)
         self._columns = scenario.response_dtype.names or ()
         self._over: bool | None = None  # None: no session has begun
-        self._observation: Observation = {}
+        self._rows, self._observation = self.simulator.final, Observation()
 
     @property
     def catalogue(self) -> np.ndarray | None:
@@ -122,9 +123,21 @@ class RecEnv(gymnasium.Env[Observation, Any]):
         return self._see(rows), reward, terminated, truncated, info
 
     def _see(self, rows: np.ndarray) -> Observation:
-        row = rows[0]
+        self._rows, row = rows, rows[0]
         self._observation = {key.name: key.of_one(row) for key in self.simulator.layout.keys}
         return self._observation.copy()
+
+    def snapshot(self) -> Snapshot:
+        """The user now, to go on from with `restore`. Raises `ResetNeeded` where no session is running."""
+        if self._over is not False:
+            raise ResetNeeded("no session is running, so there is nothing to go on from: call reset() first")
+        return snapshot_of(self.simulator, self._rows)
+
+    def restore(self, snapshot: Snapshot, luck: int | None = None) -> Observation:
+        """As `RecVectorEnv.restore`, of a snapshot of one user."""
+        restore(self.simulator, snapshot, luck)
+        self._over = False
+        return self._see(snapshot.rows.copy())
 
     def action_masks(self) -> np.ndarray:
         """(S x C,) bool, in worlds where not every candidate is allowed."""
@@ -160,7 +173,7 @@ class RecVectorEnv(VectorEnv[Observation, Any, np.ndarray]):
         self.single_action_space = slate_space(scenario)
         self._columns = scenario.response_dtype.names or ()
         self._begun = False
-        self._observation: Observation = {}
+        self._rows, self._observation = self.simulator.final, Observation()
 
     # Built when asked for: the bounds of a million observations take more memory than the users.
     @cached_property
@@ -224,8 +237,33 @@ class RecVectorEnv(VectorEnv[Observation, Any, np.ndarray]):
         return {"session": session, "_session": ended, "final_obs": observations, "_final_obs": ended}
 
     def _see(self, rows: np.ndarray) -> Observation:
-        self._observation = self.simulator.layout.split(rows)
+        self._rows, self._observation = rows, self.simulator.layout.split(rows)
         return dict(self._observation)
+
+    def snapshot(self) -> Snapshot:
+        """All users now, to go on from with `restore`. Raises `ResetNeeded` where no session has begun."""
+        if not self._begun:
+            raise ResetNeeded("no session has begun, so there is nothing to go on from: call reset() first")
+        return snapshot_of(self.simulator, self._rows)
+
+    def restore(self, snapshot: Snapshot, luck: int | np.ndarray | None = None) -> Observation:
+        """Go on from a snapshot of `num_envs` users of the same scenario, watched in the same way.
+
+        Args:
+            snapshot: what `snapshot` gave, or some of its users (`Snapshot.take`).
+            luck: None: exactly as if never stopped. A whole number, or one for each user (n,): with luck of their
+                own, so that a planner does not peek; the same number gives the same future.
+
+        Returns:
+            The observation of the snapshot.
+
+        Raises:
+            InvalidParameter: another scenario, other options (observe, history, totals), another number of users,
+                or a luck that is no whole number from 0.
+        """
+        restore(self.simulator, snapshot, luck)
+        self._begun = True
+        return self._see(snapshot.rows.copy())
 
     def action_masks(self) -> np.ndarray:
         """(n, S x C) bool, in worlds where not every candidate is allowed."""

@@ -150,6 +150,26 @@ class Scenario:
         """What showing the item would be worth now, up to order: for oracles (`observe="full"`)."""
         return 0.0
 
+    # -- planning: numpy, for many users at once -------------------------------------------------------
+
+    def plan(self, observation: Mapping[str, np.ndarray]) -> np.ndarray:
+        """(n, S) candidate positions: what to show for the most engagement in the end, by the best rule known.
+
+        The world's own planner, which knows its parameters, from observations with `observe="full"` (n rows a key; see
+        `recsim_env.records`). Optional: `overrides("plan")` says whether a world has one.
+        """
+        raise ScenarioError(f"{type(self).__name__} defines no plan(self, observation)")
+
+    # -- what a recommender may be told of users ----------------------------------------------------------
+
+    def choice_logits(self, observation: Mapping[str, np.ndarray]) -> np.ndarray:
+        """(n, C): the logit of a click on each candidate against a click on nothing, from what is seen of n users.
+
+        The chance of a click in a slate is then exp(logit) / (1 + the sum of exp over the slate). Optional, for worlds
+        whose users choose at most one item that way: `overrides("choice_logits")` says whether a world has them.
+        """
+        raise ScenarioError(f"{type(self).__name__} defines no choice_logits(self, observation)")
+
     # -- derived ---------------------------------------------------------------------------------------
 
     @cached_property

@@ -24,6 +24,7 @@ from recsim_env.normal import normal_quantile
 MASK = (1 << 64) - 1
 GOLDEN = 0x9E3779B97F4A7C15
 U_GOLDEN = np.uint64(GOLDEN)
+IMAGINED = 1 << 63  # the place below a key where imagined futures lie; no session and no stream has it
 
 
 class Purpose(IntEnum):
@@ -90,6 +91,13 @@ def chain_many(key: int, links: np.ndarray) -> np.ndarray:
     """The keys of places `links` (n,) uint64 below one key."""
     keys: np.ndarray = mix_compiled.py_func(np.uint64(key) + U_GOLDEN * (links + np.uint64(1)))
     return keys
+
+
+def imagined_keys(keys: np.ndarray, luck: np.ndarray) -> np.ndarray:
+    """The keys that stand for `keys` (n,) uint64 in the imagined futures of numbers `luck` (n,), 0 or more."""
+    below = mix_compiled.py_func(keys + np.uint64(GOLDEN * (IMAGINED + 1) & MASK))
+    futures: np.ndarray = mix_compiled.py_func(below + U_GOLDEN * (luck.astype(np.uint64) + np.uint64(1)))
+    return futures
 
 
 def integer(rng: Any, high: int) -> int:

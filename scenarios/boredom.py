@@ -14,6 +14,7 @@ from recsim_env.errors import DataError, InvalidParameter
 from recsim_env.fields import Field
 from recsim_env.parameters import param
 from recsim_env.scenario import Item, Items, Responses, Rng, Scenario, Scratch, Slate, User
+from scenarios import bored_planner
 from scenarios.bored_user import (
     FEWEST_TOPICS,
     MOST_TOPICS,
@@ -188,3 +189,6 @@ class Boredom(Scenario):
 
     def appeal(self, user: User, item: Item) -> float:
         return logit(self, user, item.id)  # in the order of relevance, which is 1 for many items where slope is high
+
+    def plan(self, observation: Mapping[str, np.ndarray]) -> np.ndarray:
+        return bored_planner.plan(self, observation)

@@ -9,9 +9,11 @@ import numpy as np
 
 from recsim_env.choice import Choice, exponential_cascade, multinomial_logit, proportional
 from recsim_env.dynamics import spend
+from recsim_env.errors import InvalidParameter
 from recsim_env.fields import Field
 from recsim_env.parameters import param
 from recsim_env.scenario import Item, Items, Responses, Rng, Scenario, Scratch, Slate, User
+from scenarios import evolution_planner
 
 
 def choose(self: InterestEvolution, scores: Scratch, rng: Rng) -> int:
@@ -116,3 +118,19 @@ class InterestEvolution(Scenario):
 
     def appeal(self, user: User, item: Item) -> float:
         return user.interests[item.topic]
+
+    def plan(self, observation: Mapping[str, np.ndarray]) -> np.ndarray:
+        return evolution_planner.plan(self, observation)
+
+    def choice_logits(self, observation: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Of the multinomial logit and the proportional model; a cascade has none.
+
+        Raises:
+            InvalidParameter: the choice model is the cascade.
+        """
+        scores = np.einsum("nt,nct->nc", observation["user"], observation["candidates"])  # a candidate shows its topic
+        if self.choice == Choice.MULTINOMIAL_LOGIT:
+            return scores - self.no_click_logit
+        if self.choice == Choice.PROPORTIONAL:
+            return np.log(np.maximum((scores + 1.0) / max(self.no_click_weight, 1e-9), 1e-9))
+        raise InvalidParameter("InterestEvolution.choice: a cascade is no logit of the slate; let the agent learn it")

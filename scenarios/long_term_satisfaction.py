@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
 
 from recsim_env.fields import Field
 from recsim_env.parameters import param
+from recsim_env.records import items_in, users_in
 from recsim_env.scenario import Item, Items, Responses, Rng, Scenario, Scratch, Slate, User
+from scenarios import satisfaction_planner
 
 
 def satisfaction(self: LongTermSatisfaction, user: User) -> float:
@@ -76,3 +81,19 @@ class LongTermSatisfaction(Scenario):
 
     def appeal(self, user: User, item: Item) -> float:
         return mean_log_engagement(self, user, item.clickbait)
+
+    @cached_property
+    def future(self) -> satisfaction_planner.Values:
+        """What is still to come, by exposure and the steps left."""
+        return satisfaction_planner.solve(self)
+
+    def plan(self, observation: Mapping[str, np.ndarray]) -> np.ndarray:
+        users, items = users_in(self, observation), items_in(self, observation)
+        worth = np.zeros(items.shape)
+        left = np.maximum(1, self.session_steps - users["steps"])
+        for steps in np.unique(left):
+            those = left == steps
+            exposure = users["exposure"][those, None]
+            worth[those] = satisfaction_planner.worth(self, self.future, steps, exposure, items["clickbait"][those])
+        slates: np.ndarray = np.argsort(-worth, axis=1, kind="stable")[:, : self.slate_size]
+        return slates

@@ -107,8 +107,8 @@ def _load(path: str, stamps: tuple[tuple[int, int], ...], factors: int, min_rati
 # -- reading -------------------------------------------------------------------------------------------
 
 
-def read_table(path: Path, name: str) -> pd.DataFrame:
-    """One of `FILES`, its columns checked; ids are int64, ratings float64, titles and genres text."""
+def read_table(path: Path, name: str, more: Sequence[str] = ()) -> pd.DataFrame:
+    """One of `FILES`, its columns and `more` of them checked; whole numbers are int64, ratings float64, others text."""
     try:
         content = read_folder(path, name) if path.is_dir() else read_zip(path, name)
         table = pd.read_csv(io.BytesIO(content), index_col=False, keep_default_na=False, low_memory=False)
@@ -118,7 +118,7 @@ def read_table(path: Path, name: str) -> pd.DataFrame:
         raise DataError(f"{name} in {str(path)!r} is no table ({one_line(error)}); download it again") from None
     except OSError as error:
         raise DataError(f"{name} in {str(path)!r} cannot be read ({one_line(error)})") from None
-    return check_table(table, f"{name} in {str(path)!r}", FILES[name])
+    return check_table(table, f"{name} in {str(path)!r}", (*FILES[name], *more))
 
 
 def one_line(error: Exception) -> str:
@@ -164,7 +164,7 @@ def check_table(table: pd.DataFrame, where: str, columns: Sequence[str]) -> pd.D
 
 
 def ids(column: pd.Series[Any], where: str) -> np.ndarray:
-    """A column of ids as int64."""
+    """A column of ids, or of seconds since 1970, as int64."""
     values = numbers(column, where, 0, 2.0**53, "a whole number of 0 or more", whole=True)
     return values.astype(np.int64)
 
@@ -195,7 +195,7 @@ def texts(column: pd.Series[Any], where: str) -> np.ndarray:
     return values
 
 
-CHECKS = {"userId": ids, "movieId": ids, "rating": stars, "title": texts, "genres": texts}
+CHECKS = {"userId": ids, "movieId": ids, "rating": stars, "timestamp": ids, "title": texts, "genres": texts}
 
 
 # -- fitting -------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agents import dqn, tabular_q
+from agents import dqn, pqn, tabular_q
 from tests.agents.learning import BOOTSTRAPPING, WORLD, engagement, trained
 from tests.worlds import LEVELS, MEAL, SNACK, TinyWorld, tiny_optimum, tiny_policy_value
 
@@ -36,14 +36,27 @@ def test_bootstraps_where_a_session_was_cut(name: str) -> None:
 def test_a_tabular_update_that_ignores_termination_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Planted: bootstrap from the next session's state."""
     learn = tabular_q.learn
-    monkeypatch.setattr(tabular_q, "learn", lambda *a: learn(*a[:7], np.zeros_like(a[7]), *a[8:]))
+    monkeypatch.setattr(tabular_q, "learn", lambda *a: learn(*a[:10], np.zeros_like(a[10]), *a[11:]))
     assert engagement(trained("tabular_q", 0, BOOTSTRAPPING["tabular_q"])) < 0.95 * tiny_optimum(WORLD)
 
 
 def test_a_dqn_that_ignores_termination_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Planted: bootstrap from the next session's state."""
-    add = dqn.Replay.add
-    monkeypatch.setattr(
-        dqn.Replay, "add", lambda self, rows: add(self, {**rows, "continues": np.ones_like(rows["continues"])})
-    )
+    n_step = dqn.n_step
+    monkeypatch.setattr(dqn, "n_step", lambda r, terminated, ended, g: n_step(r, np.zeros_like(terminated), ended, g))
     assert engagement(trained("dqn", 0, BOOTSTRAPPING["dqn"])) < 0.95 * tiny_optimum(WORLD)
+
+
+def test_a_pqn_that_ignores_termination_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planted: go on into the next session's state."""
+    returns = pqn.lambda_returns
+    monkeypatch.setattr(pqn, "lambda_returns", lambda r, v, over, ended, *a: returns(r, v, over & False, ended, *a))
+    assert engagement(trained("pqn", 0, BOOTSTRAPPING["pqn"])) < 0.95 * tiny_optimum(WORLD)
+
+
+def test_a_pqn_that_does_not_bootstrap_at_a_cut_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planted: a cut session counts as over."""
+    returns = pqn.lambda_returns
+    monkeypatch.setattr(pqn, "lambda_returns", lambda r, v, over, ended, *a: returns(r, v, ended, ended, *a))
+    cut = TinyWorld(horizon=1)
+    assert engagement(trained("pqn", 0, BOOTSTRAPPING["pqn"], cut)) < 0.95 * tiny_optimum(WORLD)

@@ -1,0 +1,73 @@
+"""Settings of agents for ratings, where they differ from those for simulated users.
+
+Ratings are fewer (100,000 here, not 300,000 steps), each is a positive answer, nobody is shown anything in vain, and
+there are 9,742 items. Chosen on the validation part of leave-last of MovieLens latest-small (`recsim-env offline
+RATINGS --on validation`), never on the test.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "als": {"history": 500, "factors": 64, "alpha": 3.0, "validation": 0.0},
+    "autoencoder": {
+        "history": 100,
+        "half_life": 20.0,
+        "hidden": 200,
+        "latent": 100,
+        "epochs": 30,
+        "patience": 6,
+        "validation": 0.05,
+    },
+    "ease": {"history": 500, "penalty": 250.0, "fewest": 3, "validation": 0.0},
+    "item_knn": {"history": 500, "similarity": "bm25", "neighbours": 100, "b": 0.5, "validation": 0.0},
+    "lstm": {
+        "history": 100,
+        "width": 128,
+        "dropout": 0.3,
+        "weight_decay": 0.3,
+        "unknown_id": 0.05,
+        "batch": 32,
+        "epochs": 40,
+        "patience": 5,
+    },
+    "ncf": {
+        "negatives": 4,
+        "embedding": 64,
+        "hidden": 64,
+        "dropout": 0.5,
+        "weight_decay": 1.0,
+        "learning_rate": 0.01,
+        "batch": 2048,
+        "epochs": 12,
+    },
+    "sasrec": {
+        "history": 100,
+        "width": 128,
+        "blocks": 1,
+        "dropout": 0.5,
+        "weight_decay": 0.3,
+        "unknown_id": 0.05,
+        "batch": 32,
+        "epochs": 40,
+        "patience": 5,
+    },
+    "two_tower": {
+        "dropout": 0.3,
+        "weight_decay": 1.0,
+        "learning_rate": 0.005,
+        "batch": 2048,
+        "epochs": 12,
+    },
+    "vae": {
+        "history": 100,
+        "half_life": 20.0,
+        "hidden": 200,
+        "latent": 100,
+        "epochs": 30,
+        "patience": 6,
+        "validation": 0.05,
+        "anneal": 200,
+    },
+}

@@ -1,0 +1,35 @@
+"""Agents with networks learn on a GPU: replay, observations and weights live there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from recsim_env.agent import NoLog, WorldSpec, agent_class
+from recsim_env.env import RecVectorEnv
+from recsim_env.simulator import Options
+from recsim_env.wrappers import InteractionBudget
+from tests.worlds import TinyWorld
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device here")
+STEPS = 4096
+
+
+@pytest.mark.parametrize("name", ["actor_critic", "dqn", "pqn", "reinforce"])
+def test_learns_on_the_gpu(name: str, tmp_path: Path) -> None:
+    kind = agent_class(name)
+    config = kind.Config(device="cuda")
+    envs = RecVectorEnv(TinyWorld(), config.users, Options(**kind.options(config)))
+    observation, _ = envs.reset(seed=0)
+    agent = kind(config, WorldSpec.of(envs))
+    before = torch.cuda.max_memory_allocated()
+    agent.train(InteractionBudget(envs, STEPS), STEPS, NoLog())
+    assert torch.cuda.max_memory_allocated() > before
+    assert all(np.isfinite(values).all() for values in agent.arrays().values())
+    agent.save(tmp_path)
+    loaded = kind.load(tmp_path, WorldSpec.of(envs))
+    shown = [one.act(observation, np.random.default_rng(0)) for one in (agent, loaded)]
+    assert np.array_equal(*shown)

@@ -1,0 +1,207 @@
+"""slate_q: the best slate by brute force, known optima with a value of no click, and the mistakes that others made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from agents.slate_q import SlateQ, Training
+from agents.slate_values import ChoiceValues, ClickValues, Items, Offer, exact, greedy, ranks, ratio, take
+from benchmark.evaluation import evaluate
+from recsim_env import Field, Scenario, param
+from recsim_env.agent import NoLog, WorldSpec
+from recsim_env.env import RecVectorEnv
+from recsim_env.errors import AgentError
+from recsim_env.scenario import Items as Candidates
+from recsim_env.scenario import Responses, Rng, Scratch, Slate, User
+from recsim_env.simulator import Options
+from recsim_env.streams import Purpose
+from recsim_env.wrappers import InteractionBudget
+from scenarios.interest_evolution import InterestEvolution
+from tests.worlds import LEVELS
+
+STEPS = 20_000
+CLICKED = (0.9, 0.3)  # how likely a snack and a meal are clicked; either pays 1
+
+
+@dataclass(frozen=True)
+class RestWorld(Scenario):
+    """A click on a snack wears a user out; one on a meal, and a slate without a click, build up."""
+
+    num_candidates: int = param(2, "a snack and a meal, always in this order", low=2, high=2)
+    slate_size: int = param(1, "items shown at a step", low=1, high=1)
+    leave: float = param(0.05, "chance to leave at a step", low=0.001, high=1)
+
+    def user_fields(self) -> Sequence[Field]:
+        return [Field("level", categories=LEVELS, seen=True), Field("gone", integer=True, low=0, high=1)]
+
+    def item_fields(self) -> Sequence[Field]:
+        return [Field("kind", categories=2, seen=True)]
+
+    def arrive(self, user: User, rng: Rng) -> None:
+        user.level = rng.integer(LEVELS)
+
+    def offer(self, user: User, items: Candidates, rng: Rng) -> None:
+        for position in range(len(items)):
+            items[position].kind = position
+
+    def respond(
+        self, user: User, items: Candidates, slate: Slate, responses: Responses, scratch: Scratch, rng: Rng
+    ) -> None:
+        responses[0].clicked = rng.uniform() < CLICKED[items[slate[0]].kind]
+
+    def evolve(self, user: User, items: Candidates, slate: Slate, responses: Responses, rng: Rng) -> None:
+        change = 1
+        if responses[0].clicked == 1.0 and items[slate[0]].kind == 0:
+            change = -1
+        if user.level + change < 0 or rng.uniform() < self.leave:
+            user.gone = 1
+        user.level = min(max(user.level + change, 0), LEVELS - 1)
+
+    def left(self, user: User) -> bool:
+        return user.gone == 1
+
+
+def rest_values(policy: Sequence[int] | None = None) -> np.ndarray:
+    """(levels,) expected engagement of showing `policy[level]`, or of the best policy."""
+    values, stay = np.zeros(LEVELS), 1.0 - RestWorld().leave
+    chances = np.array(CLICKED)
+    for _ in range(1000):
+        down, up = np.r_[0.0, values[:-1]], np.r_[values[1:], values[-1]]
+        after_click = 1.0 + stay * np.c_[down, up]
+        both = chances * after_click + (1.0 - chances) * stay * up[:, None]
+        values = both.max(axis=1) if policy is None else both[np.arange(LEVELS), list(policy)]
+    return values
+
+
+def trained(world: Scenario, steps: int, **settings: Any) -> SlateQ:
+    config = SlateQ.Config(
+        **{"totals": False, "learning_rate": 2e-3, "batch": 128, "hidden": 16, "tau": 0.05, **settings}
+    )
+    envs = RecVectorEnv(world, config.users, Options(**SlateQ.options(config)))
+    envs.reset(seed=config.seed)
+    agent = SlateQ(config, WorldSpec.of(envs))
+    agent.train(InteractionBudget(envs, steps), steps, NoLog())
+    return agent
+
+
+def engagement(agent: SlateQ, world: Scenario) -> float:
+    return evaluate(agent, world, users=10_000, seed=7, purpose=Purpose.TEST).summary["engagement"]
+
+
+def made_up_offer(rng: np.random.Generator, users: int, count: int) -> tuple[torch.Tensor, ...]:
+    """Attractions (n, K), values of clicks (n, K) and of no click (n,)."""
+    drawn = rng.lognormal(size=(users, count)), rng.normal(1.0, 2.0, (users, count)), rng.normal(1.0, 2.0, users)
+    return tuple(torch.as_tensor(values) for values in drawn)
+
+
+def test_the_exact_slate_is_the_best_of_all() -> None:
+    rng, allowed = np.random.default_rng(0), torch.ones((40, 6), dtype=torch.bool)
+    attractions, clicked, nothing = made_up_offer(rng, 40, 6)
+    looked = torch.tensor([1.0, 0.7, 0.2], dtype=torch.float64)
+    every = [torch.tensor(slate).expand(40, 3) for slate in permutations(range(6), 3)]
+    values = [ratio(take(attractions, s) * looked, take(clicked, s), nothing) for s in every]
+    best = torch.stack(values).max(dim=0).values
+    for find, never_worse in ((exact, True), (greedy, False)):
+        slates = find(attractions, clicked, nothing, looked, allowed)
+        found = ratio(take(attractions, slates) * looked, take(clicked, slates), nothing)
+        assert (found <= best + 1e-9).all()
+        assert bool((found >= best - 1e-9).all()) == never_worse, find.__name__
+
+
+def test_what_is_masked_is_not_shown() -> None:
+    rng = np.random.default_rng(1)
+    attractions, clicked, nothing = made_up_offer(rng, 30, 6)
+    allowed = torch.as_tensor(rng.random((30, 6)).argsort(axis=1) < 4)
+    looked = torch.ones(3, dtype=torch.float64)
+    for slates in (
+        exact(attractions * allowed, clicked, nothing, looked, allowed),
+        greedy(attractions * allowed, clicked, nothing, looked, allowed),
+        ranks(attractions * clicked, allowed, 3),
+    ):
+        assert take(allowed, slates).all()
+        assert all(len(set(slate.tolist())) == 3 for slate in slates)
+
+
+def test_a_greedily_built_slate_is_valued_as_it_was_built() -> None:
+    torch.manual_seed(0)
+    values = ClickValues(4, 3, 3, 16, context=True)
+    offer = Offer(torch.randn(5, 4), Items.of(torch.randn(5, 8, 3)), torch.ones((5, 8), dtype=torch.bool))
+    slates, built, _ = values._walk(offer, None, 3)
+    assert torch.allclose(values.value(offer, slates), built)
+    rows = Items(torch.randn(8, 3), torch.arange(8).expand(5, 8))
+    shared, each = (Offer(offer.users, items, offer.allowed) for items in (rows, Items.of(rows.rows[rows.index])))
+    assert torch.equal(values.best(shared, 3), values.best(each, 3))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_it_learns_that_no_click_has_a_future(seed: int) -> None:
+    assert rest_values([0] * LEVELS).mean() < 0.6 * rest_values().mean()
+    assert engagement(trained(RestWorld(), STEPS, seed=seed), RestWorld()) >= 0.95 * rest_values().mean()
+
+
+def test_without_the_value_of_no_click_it_is_far_from_the_optimum() -> None:
+    assert engagement(trained(RestWorld(), STEPS, null=False), RestWorld()) < 0.9 * rest_values().mean()
+
+
+def every_level() -> dict[str, np.ndarray]:
+    """An observation of a user in each level."""
+    levels, kinds = np.eye(LEVELS, dtype=np.float32), np.tile(np.eye(2, dtype=np.float32), (LEVELS, 1, 1))
+    return {"user": levels, "candidates": kinds, "response": np.zeros((LEVELS, 1, 1), np.float32)}
+
+
+def error_of_values(agent: SlateQ) -> float:
+    """How far the best slate's value is from that of value iteration in the worst level, as a share of it."""
+    with torch.inference_mode():
+        offer = agent.offer(every_level())
+        found = agent.network.value(offer, agent.network.best(offer, 1)).numpy() * agent.reward_scale
+    return float(np.abs(found / rest_values() - 1.0).max())
+
+
+def test_the_values_of_outcomes_are_those_of_value_iteration() -> None:
+    assert error_of_values(trained(RestWorld(), STEPS)) < 0.15
+
+
+def test_targets_from_the_wrong_state_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planted: the target network sees the state before the slate."""
+    offer = Training._offer
+
+    def wrong(self: Training, batch: dict[str, torch.Tensor], prefix: str) -> Offer:
+        return offer(self, batch, prefix)._replace(users=batch["users"])
+
+    monkeypatch.setattr(Training, "_offer", wrong)
+    assert error_of_values(trained(RestWorld(), STEPS)) > 0.15
+
+
+def test_the_choice_model_is_learnt() -> None:
+    """Chances of a click on a snack and on a meal, whatever the level."""
+    agent = trained(RestWorld(), STEPS)
+    assert isinstance(agent.network, ChoiceValues)
+    with torch.inference_mode():
+        learnt = torch.sigmoid(agent.network._logits(agent.offer(every_level()))).numpy()
+    assert np.abs(learnt - CLICKED).max() < 0.1
+
+
+@pytest.mark.parametrize("optimise", ["top_k", "greedy", "exact"])
+@pytest.mark.parametrize("target", ["q", "sarsa"])
+def test_every_way_of_optimising_and_every_target_learns(optimise: str, target: str) -> None:
+    agent = trained(RestWorld(), STEPS, optimise=optimise, target=target)
+    assert engagement(agent, RestWorld()) >= 0.9 * rest_values().mean()
+
+
+def test_given_choices_are_used_and_refused_where_there_are_none() -> None:
+    spec = WorldSpec.of(RecVectorEnv(RestWorld(), 1))
+    with pytest.raises(AgentError, match="tells no choice model"):
+        SlateQ(SlateQ.Config(choice="given"), spec)
+    world = InterestEvolution(num_candidates=10, slate_size=3)
+    envs = RecVectorEnv(world, 8, Options(totals=True))
+    agent = SlateQ(SlateQ.Config(choice="given", users=8), WorldSpec.of(envs))
+    seen, _ = envs.reset(seed=0)
+    logits = agent.offer(seen).logits
+    assert logits is not None and np.allclose(logits.numpy(), world.choice_logits(seen), atol=1e-5)
