@@ -87,8 +87,8 @@ class ChoiceValues(nn.Module):
     """At most one click a slate. `null`: whether a session that goes on after no click is worth anything.
 
     Args:
-        optimise: "top_k" ranks by exp(x) Q, "greedy" adds the item that raises the slate's value most, "exact" finds
-            the best slate of the given size (Dinkelbach, 1967: the best ratio by a few sorts).
+        optimise: "top_k" ranks by exp(x) (Q - Q of nothing), "greedy" adds the item that raises the slate's value most,
+            "exact" finds the best slate of the given size (Dinkelbach, 1967: the best ratio by a few sorts).
     """
 
     def __init__(self, user_width: int, item_width: int, places: int, hidden: int, null: bool, optimise: str) -> None:
@@ -119,7 +119,7 @@ class ChoiceValues(nn.Module):
         order = self.places.argsort(descending=True)
         looked = self.places.detach()[order].exp()
         if self.optimise == "top_k":
-            ranked = ranks(attractions * clicked, offer.allowed, places)
+            ranked = ranks(attractions * (clicked - nothing[:, None]), offer.allowed, places)
         elif self.optimise == "greedy":
             ranked = greedy(attractions, clicked, nothing, looked, offer.allowed)
         else:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from agents import actor_critic, rollouts
+from agents.reinforce import Reinforce
 from tests.agents.learning import BOOTSTRAPPING, WORLD, engagement, trained
 from tests.worlds import tiny_optimum
 
@@ -34,11 +35,15 @@ def test_advantages_of_the_wrong_sign_are_found(monkeypatch: pytest.MonkeyPatch)
     assert engagement(trained("actor_critic", 0, BOOTSTRAPPING["actor_critic"])) < BAR * tiny_optimum(WORLD)
 
 
-@pytest.mark.parametrize("name", ["actor_critic", "reinforce"])
+REMEMBERED: dict[str, dict[str, int]] = {"actor_critic": {}, "reinforce": {"remembered": Reinforce.Config().remembered}}
+
+
+@pytest.mark.parametrize("name", list(REMEMBERED))
 def test_returns_that_ignore_termination_are_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Planted: bootstrap from the next session's state."""
+    """Planted: bootstrap from the next session's state; in rollouts of 16 steps, long enough for it to harm both."""
     returns = rollouts.lambda_returns
     monkeypatch.setattr(
         rollouts, "lambda_returns", lambda r, v, terminated, *rest: returns(r, v, torch.zeros_like(terminated), *rest)
     )
-    assert engagement(trained(name, 0, BOOTSTRAPPING[name])) < BAR * tiny_optimum(WORLD)
+    agent = trained(name, 0, BOOTSTRAPPING[name], rollout=16, learning_rate=3e-3, **REMEMBERED[name])
+    assert engagement(agent) < BAR * tiny_optimum(WORLD)

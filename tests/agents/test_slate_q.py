@@ -26,7 +26,7 @@ from recsim_env.wrappers import InteractionBudget
 from scenarios.interest_evolution import InterestEvolution
 from tests.worlds import LEVELS
 
-STEPS = 20_000
+STEPS = 30_000
 CLICKED = (0.9, 0.3)  # how likely a snack and a meal are clicked; either pays 1
 
 
@@ -136,7 +136,7 @@ def test_a_greedily_built_slate_is_valued_as_it_was_built() -> None:
     slates, built, _ = values._walk(offer, None, 3)
     assert torch.allclose(values.value(offer, slates), built)
     rows = Items(torch.randn(8, 3), torch.arange(8).expand(5, 8))
-    shared, each = (Offer(offer.users, items, offer.allowed) for items in (rows, Items.of(rows.rows[rows.index])))
+    shared, each = (Offer(offer.users, items, offer.allowed) for items in (rows, Items.of(rows.rows[rows.rows_of])))
     assert torch.equal(values.best(shared, 3), values.best(each, 3))
 
 
