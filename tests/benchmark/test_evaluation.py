@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from agents.random_slates import RandomSlates
@@ -44,7 +45,7 @@ def test_each_user_once_and_equal_to_that_user_alone() -> None:
     for user in (0, 999, 1000, 1002):
         envs = RecVectorEnv(WORLD, 1, Options(purpose=Purpose.TEST, first_user=user))
         alone = evaluation.play(agent(Always), envs, 3)
-        assert alone.iloc[0].to_dict() == table[alone.columns].iloc[user].to_dict()
+        pd.testing.assert_frame_equal(alone, table[alone.columns].iloc[[user]].reset_index(drop=True))
 
 
 def test_blocks_and_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
