@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: bench test results results-long check setup clean
+.PHONY: bench test results check setup clean
 
 bench: $(READY)  ## agents trained and compared on interest_evolution, slate of 1, 3 seeds
 	$(BIN)/recsim-env bench interest_evolution --set slate_size=1 --seeds 3 --out runs/bench
@@ -16,9 +16,6 @@ test: $(READY) check  ## style, types and tests
 results: $(READY)  ## every agent in four worlds: docs/results.md (90 minutes a world; QUICK=1: an hour in all)
 	$(BIN)/recsim-env results $(if $(WORLD),--worlds $(WORLD)) $(if $(QUICK),--quick) $(if $(DATA),--data $(DATA)) \
 		--out runs/results$(if $(QUICK),-quick) --report docs/results.md
-
-results-long: $(READY)  ## how far slate_q and pqn get with longer budgets
-	$(BIN)/python perf/long_runs.py
 
 check: $(READY)
 	$(BIN)/ruff check .
