@@ -53,7 +53,7 @@ class Update:
 
     def __init__(self, agent: ActorCritic, player: Player, rollout: Rollout) -> None:
         self.agent, self.player, self.rollout, self.config = agent, player, rollout, agent.config
-        self.returns, values = rollout.returns(agent.networks.value, self.config.gamma, self.config.trace)
+        self.returns, values = rollout.returns(agent.network.value, self.config.gamma, self.config.trace)
         advantages = self.returns - values
         self.advantages = (advantages - advantages.mean()) / (advantages.std(correction=0) + 1e-6)
 
@@ -68,7 +68,7 @@ class Update:
 
     def _learn(self, rows: Tensor) -> Tensor:
         """One step of the optimiser."""
-        part, networks = self.rollout, self.agent.networks
+        part, networks = self.rollout, self.agent.network
         logits = networks.policy(part.users[rows], part.candidates[rows]) + part.log_counts[rows]
         places = part.log_propensities.shape[1]
         ratio = (place_log_probabilities(logits, places) - part.log_propensities[rows]).sum(1).exp()

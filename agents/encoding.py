@@ -106,6 +106,12 @@ class Standardiser:
     def __call__(self, rows: np.ndarray) -> np.ndarray:
         return np.clip((rows - self.mean) / self.scale, -10.0, 10.0).astype(np.float32)
 
+    def part(self, columns: slice) -> Standardiser:
+        """The standardiser of some columns."""
+        narrow = Standardiser(0)
+        narrow.mean, narrow.scale = self.mean[columns], self.scale[columns]
+        return narrow
+
     def arrays(self, name: str) -> dict[str, np.ndarray]:
         """What was fitted, by names that start with `name`."""
         return {f"{name}_mean": self.mean, f"{name}_scale": self.scale}

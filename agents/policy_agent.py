@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -10,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.networks import CandidateNetwork, Features, UserNetwork
-from agents.torch_tools import find_device, initialise, moments_of, seeded, set_moments, set_weights, weights_of
+from agents.network_agent import NetworkAgent
+from agents.networks import CandidateNetwork, UserNetwork
+from agents.torch_tools import initialise, seeded
+from agents.values import in_parts
 from recsim_env.agent import AgentConfig, Ranker, WorldSpec
 from recsim_env.env import Observation
 from recsim_env.parameters import param
-
-PAIRS = 4096  # of users and candidates scored at once: their activations fit a cache, which is several times faster
 
 
 @dataclass(frozen=True)
@@ -51,65 +50,29 @@ class PolicyNetworks(nn.Module):
         nn.init.zeros_(self.value.layers[-1].weight)  # type: ignore[arg-type]
 
 
-class PolicyAgent(Ranker):
-    """Shows the candidates of the highest logits; while it learns, slates are drawn from the policy.
-
-    Attributes:
-        features: observations as tensors.
-        networks: the policy and the value.
-        optimiser: of both.
-        reward_scale: what rewards are divided by.
-    """
+class PolicyAgent(NetworkAgent, Ranker):
+    """Shows the candidates of the highest logits; while it learns, slates are drawn from the policy."""
 
     Config: ClassVar[type[AgentConfig]] = PolicyConfig
-    learns = True
 
     def __init__(self, config: Any, spec: WorldSpec) -> None:
-        super().__init__(config, spec)
-        self.device = find_device(config.device)
-        self.features, self.reward_scale = Features(spec, self.device, means=True), 1.0
-        widths = self.features.user_width, self.features.item_width
-        self.networks = PolicyNetworks(*widths, config.hidden, seeded(config.seed, torch.device("cpu")))
-        self.networks.to(self.device)
-        self.optimiser = torch.optim.AdamW(
-            self.networks.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
-        )
-
-    @classmethod
-    def options(cls, config: Any) -> dict[str, Any]:
-        return {"totals": config.totals, "history": config.history}
+        super().__init__(config, spec, means=True)
+        self.learn_with(PolicyNetworks(*self.widths, config.hidden, seeded(config.seed, torch.device("cpu"))))
 
     @torch.no_grad()
     def logits(self, observation: Observation) -> Tensor:
         """(n, C)."""
         users, items = self.features.users(observation), self.features.items(observation)
-        together = max(1, PAIRS // items.shape[1])
-        parts = zip(torch.split(users, together), torch.split(items, together), strict=True)
-        return torch.cat([self.networks.policy(*part) for part in parts])
+        return in_parts(self.network.policy, users, items)
 
     def scores(self, observation: Observation) -> np.ndarray:
         """(n, C) the policy's logits."""
         return np.asarray(self.logits(observation).cpu().numpy())
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        learnt = {**weights_of(self.networks), **moments_of(self.optimiser)}
-        return {**learnt, **self.features.arrays(), "reward_scale": np.array(self.reward_scale)}
-
-    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
-        self.features.restore(arrays)
-        self.reward_scale = float(arrays["reward_scale"])
-        set_weights(self.networks, arrays)
-        set_moments(self.optimiser, arrays)
-
-    def slow(self, left: float) -> None:
-        """Set the learning rate for a share `left` of the budget."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.config.learning_rate * (0.1 + 0.9 * left)
-
     def descend(self, loss: Tensor) -> None:
         """One step of the optimiser; gradients are clipped to a norm of 1, since returns may have heavy tails."""
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.networks.policy.parameters(), 1.0)
-        nn.utils.clip_grad_norm_(self.networks.value.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(self.network.policy.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(self.network.value.parameters(), 1.0)
         self.optimiser.step()

@@ -8,7 +8,6 @@ of its items (a value decomposition, Sunehag et al., 2018).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,18 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from agents.experience import check_discount, with_final
-from agents.networks import Features
+from agents.network_agent import NetworkAgent
 from agents.returns import lambda_returns
-from agents.torch_tools import (
-    find_device,
-    initialise,
-    moments_of,
-    one_thread,
-    seeded,
-    set_moments,
-    set_weights,
-    weights_of,
-)
+from agents.torch_tools import initialise, one_thread, seeded
 from agents.values import best_value, falling_epsilon, fit_scales, in_parts, some_of
 from recsim_env.agent import AgentConfig, Log, Ranker, WorldSpec, softened, top_slates
 from recsim_env.env import Observation
@@ -92,27 +82,16 @@ def tail(hidden: int, normalise: bool) -> nn.Sequential:
     return nn.Sequential(norm(), nn.ReLU(), nn.Linear(hidden, hidden), norm(), nn.ReLU(), nn.Linear(hidden, 1))
 
 
-class PQN(Ranker):
+class PQN(NetworkAgent, Ranker):
     """Values of candidates by a network, learnt from the lambda returns of what was just played."""
 
     Config = PQNConfig
-    learns = True
 
     def __init__(self, config: Any, spec: WorldSpec) -> None:
         super().__init__(config, spec)
-        self.device = find_device(config.device)
-        self.features, self.reward_scale = Features(spec, self.device), 1.0
-        widths = self.features.user_width, self.features.item_width
-        self.network = ValueNetwork(*widths, config.hidden, config.normalise)
-        self.network.start(seeded(config.seed, torch.device("cpu")))
-        self.network.to(self.device)
-        self.optimiser = torch.optim.AdamW(
-            self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
-        )
-
-    @classmethod
-    def options(cls, config: Any) -> dict[str, Any]:
-        return {"totals": config.totals, "history": config.history}
+        network = ValueNetwork(*self.widths, config.hidden, config.normalise)
+        network.start(seeded(config.seed, torch.device("cpu")))
+        self.learn_with(network, fused=True)
 
     def train(self, envs: Any, steps: int, log: Log) -> None:
         """Play at random for the warm-up; then play rollouts, and learn from each one for some epochs.
@@ -131,16 +110,6 @@ class PQN(Ranker):
         """(n, C) values of the candidates, in units of the scaled reward."""
         inputs = self.features.users(observation), self.features.items(observation)
         return np.asarray(in_parts(self.network, *inputs).cpu().numpy())
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        learnt = {**weights_of(self.network), **moments_of(self.optimiser)}
-        return {**learnt, **self.features.arrays(), "reward_scale": np.array(self.reward_scale)}
-
-    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
-        self.features.restore(arrays)
-        self.reward_scale = float(arrays["reward_scale"])
-        set_weights(self.network, arrays)
-        set_moments(self.optimiser, arrays)
 
 
 @dataclass(frozen=True)
@@ -264,8 +233,7 @@ class Training:
     def _learn(self, users: Tensor, shown: Tensor, returns: Tensor) -> None:
         """Some epochs of minibatches."""
         network, optimiser = self.agent.network, self.agent.optimiser
-        for group in optimiser.param_groups:
-            group["lr"] = self.config.learning_rate * (1.0 - 0.9 * self.share)
+        self.agent.slow(1.0 - self.share)
         losses = []
         for _ in range(self.config.epochs):
             order = torch.randperm(len(returns), generator=self.generator, device=returns.device)

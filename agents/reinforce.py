@@ -85,7 +85,7 @@ class Update:
     def __init__(self, agent: Reinforce, player: Player, rollouts: Sequence[Rollout], left: float) -> None:
         self.agent, self.player, self.rollouts, self.config = agent, player, rollouts, agent.config
         self.left, self.entropy_weight = left, player.entropy_weight(left)
-        told = [rollout.returns(agent.networks.value, self.config.gamma, 1.0) for rollout in rollouts]
+        told = [rollout.returns(agent.network.value, self.config.gamma, 1.0) for rollout in rollouts]
         self.returns = [returns for returns, _ in told]
         self.credits = [self._credits(rollout) for rollout in rollouts]
         credited = torch.cat([credits.any(1) for credits in self.credits])
@@ -109,7 +109,7 @@ class Update:
 
     def _learn(self, which: int, rows: Tensor) -> Tensor:
         """One step of the optimiser."""
-        part, networks = self.rollouts[which], self.agent.networks
+        part, networks = self.rollouts[which], self.agent.network
         logits = networks.policy(part.users[rows], part.candidates[rows]) + part.log_counts[rows]
         places = part.clicked.shape[1]
         item = torch.log_softmax(logits, dim=1)[:, :places]

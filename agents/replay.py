@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.encoding import Standardiser, at_slates
+from agents.encoding import at_slates
 from agents.networks import Features
 from recsim_env.env import Observation
 
@@ -107,9 +107,9 @@ class Offers:
         scale, own = features.item_scale, features.item_width
         if features.encoder.catalogue is not None:
             own -= features.encoder.catalogue.shape[1]
-            catalogue = part_of(scale, slice(own, None))(features.encoder.catalogue)
+            catalogue = scale.part(slice(own, None))(features.encoder.catalogue)
             self.catalogue = torch.as_tensor(catalogue, device=features.device)
-        self.own_scale = part_of(scale, slice(own))
+        self.own_scale = scale.part(slice(own))
 
     def keep(self, observation: Observation, worth: np.ndarray | None = None) -> dict[str, Tensor]:
         """`allowed` (n, K) bool with `own` (n, K, F') features or `ids` (n, K) or both: K of the candidates.
@@ -142,10 +142,3 @@ class Offers:
         if "ids" in kept:
             parts.append(self.catalogue[kept["ids"]])
         return torch.cat(parts, dim=2)
-
-
-def part_of(scale: Standardiser, columns: slice) -> Standardiser:
-    """The standardiser of some columns."""
-    part = Standardiser(0)
-    part.mean, part.scale = scale.mean[columns], scale.scale[columns]
-    return part

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.encoding import Standardiser, at_slates
+from agents.encoding import at_slates
 from agents.experience import Transition, check_discount, interact
 from agents.networks import Features
 from agents.policy_agent import PolicyAgent
@@ -47,7 +47,7 @@ class Candidates:
         width, ids, catalogue = own.shape[2], positions[:, :0], np.zeros((0, 0), np.float32)
         if encoder.catalogue is not None:
             ids, catalogue = at_slates(encoder.item_ids(observation), positions), encoder.catalogue
-        parts = columns(scale, slice(width))(own), ids, columns(scale, slice(width, None))(catalogue)
+        parts = scale.part(slice(width))(own), ids, scale.part(slice(width, None))(catalogue)
         return cls(*(torch.as_tensor(part, device=features.device) for part in parts))
 
     def __getitem__(self, rows: Tensor) -> Tensor:
@@ -60,13 +60,6 @@ class Candidates:
         """All rows; the catalogue is the same."""
         own, ids = torch.cat([part.own for part in parts]), torch.cat([part.ids for part in parts])
         return cls(own, ids, parts[0].catalogue)
-
-
-def columns(scale: Standardiser, part: slice) -> Standardiser:
-    """The standardiser of some columns."""
-    narrow = Standardiser(0)
-    narrow.mean, narrow.scale = scale.mean[part], scale.scale[part]
-    return narrow
 
 
 @dataclass(frozen=True)

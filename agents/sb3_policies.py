@@ -112,7 +112,7 @@ def body(width: int, hidden: int, outputs: int) -> nn.Sequential:
     )
 
 
-class SlateValues(nn.Module):
+class MeanOfItems(nn.Module):
     """Rows (n, width) to (n, outputs * A): of each slate the mean of what its items are worth at their places."""
 
     table: Tensor
@@ -216,7 +216,7 @@ class Values(Scored, DQNPolicy):
 
     def make_q_net(self) -> Any:
         network = super().make_q_net()
-        network.q_net = SlateValues(*self.given)  # type: ignore[assignment]
+        network.q_net = MeanOfItems(*self.given)  # type: ignore[assignment]
         return network.to(self.device)
 
     def numbers(self, rows: Tensor) -> Tensor:
@@ -229,7 +229,7 @@ class Quantiles(Scored, QRDQNPolicy):
 
     def make_quantile_net(self) -> Any:
         network = super().make_quantile_net()
-        network.quantile_net = SlateValues(*self.given, network.n_quantiles)  # type: ignore[assignment]
+        network.quantile_net = MeanOfItems(*self.given, network.n_quantiles)  # type: ignore[assignment]
         return network.to(self.device)
 
     def numbers(self, rows: Tensor) -> Tensor:

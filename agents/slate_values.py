@@ -15,7 +15,7 @@ Both are fitted to what was clicked in fact: the value of an outcome, not of the
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -60,22 +60,6 @@ class Offer(NamedTuple):
     items: Items
     allowed: Tensor
     logits: Tensor | None = None
-
-
-class SlateValues(Protocol):
-    """What the agent needs of a model."""
-
-    def best(self, offer: Offer, places: int) -> Tensor:
-        """(n, S): the columns of the best slate."""
-
-    def value(self, offer: Offer, slates: Tensor) -> Tensor:
-        """(n,): the expected value of slates (n, S)."""
-
-    def worth(self, offer: Offer) -> Tensor:
-        """(n, K): what each candidate would add alone; up to order among those of a user."""
-
-    def losses(self, shown: Offer, clicked: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """The mean losses of the choice model and of the values; shown (n, S, F), clicked (n, S), targets (n,)."""
 
 
 def take(values: Tensor, slates: Tensor) -> Tensor:

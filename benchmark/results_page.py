@@ -55,7 +55,7 @@ def twins_of(results: WorldResults) -> list[str]:
     """Each agent's twin that looks no step ahead, beside it."""
     lines = ["| gamma 0 less the agent itself | now | engagement | now against in the end |", "|---|---|---|---|"]
     for row in now_and_in_the_end(results).to_dict("records"):
-        shown = "yes" if row["now_high"] >= 0 and row["now"] >= 0 and row["end_high"] < 0 else "no"
+        shown = "yes" if row["now"] >= 0 and row["end_high"] < 0 else "no"
         lines.append(
             f"| {row['agent']} | {row['now']:+.3f}{span(row['now_low'], row['now_high'], 3, '+')} "
             f"| {row['end']:+.1f}{span(row['end_low'], row['end_high'], 1, '+')} | {shown} |"
@@ -70,7 +70,7 @@ def lesson(results: WorldResults) -> str:
     learners = ranked.drop(references)
     supervised = learners[[name for name in learners.index if name.partition("@")[0] in SUPERVISED]]
     return (
-        f"**{learners.index[0]}** keeps users for {learners.iloc[0]:.1f}, where the best supervised recommender, "
+        f"**{learners.index[0]}** earns {learners.iloc[0]:.1f} a session, where the best supervised recommender, "
         f"{supervised.idxmax()}, which learns what is liked now, gets {supervised.max():.1f}, showing everybody what "
         f"they like best at once gets {ranked['myopic_oracle']:.1f}, random slates {ranked['random']:.1f}, and "
         f"patient_oracle {ranked['patient_oracle']:.1f}."

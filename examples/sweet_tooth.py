@@ -32,6 +32,7 @@ class SweetTooth(Agent):
         """The mean engagement of the sessions that end while `level` is served."""
         ended = []
         for t in interact(envs, lambda observation: self.nearest(observation, level), steps):
+            self.played += envs.num_envs
             if "_session" in t.info:
                 ended.extend(t.info["session"]["engagement"][t.info["_session"]])
         return float(np.mean(ended)) if ended else 0.0

@@ -59,6 +59,8 @@ class AgentTrial:
                 agent.train(envs, self.steps, NoLog())
             except BudgetSpent as error:
                 raise AgentError(f"{self.name}.train spends more than its {self.steps} user-steps: {error}") from error
+        if agent.learns and agent.played != envs.spent:
+            self.refuse(f"train played {envs.spent} user-steps, but played says {agent.played}; train must add to it")
         return agent
 
     @cached_property
@@ -220,8 +222,6 @@ def load_goes_on(trial: AgentTrial) -> None:
     """The loaded agent, trained further, learns what the saved one does, bit for bit; the last check: it trains."""
     if not type(trial.agent).learns:
         return
-    if trial.agent.played != trial.steps:
-        trial.refuse(f"after {trial.steps} user-steps of training played is {trial.agent.played}; train must add to it")
     with tempfile.TemporaryDirectory() as folder:
         trial.agent.save(Path(folder))
         loaded = type(trial.agent).load(Path(folder), trial.agent.spec)

@@ -216,11 +216,13 @@ class RecVectorEnv(VectorEnv[Observation, Any, np.ndarray]):
             raise ResetNeeded("no session is running: call reset() first")
         rows, results, answers = self.simulator.step(self.simulator.check_slates(actions))
         info: dict[str, Any] = {name: answers[name] for name in self._columns}
-        info["repaired"] = results["repaired"]
+        info["repaired"] = np.ascontiguousarray(results["repaired"])
         ended = results["terminated"] | results["truncated"]
         if ended.any():
             info |= self._endings(results, ended)
-        return self._see(rows), results["reward"], results["terminated"], results["truncated"], info
+        # Copied: torch refuses columns of these records, whose size is no multiple of a number's.
+        rewards = np.ascontiguousarray(results["reward"])
+        return self._see(rows), rewards, results["terminated"], results["truncated"], info
 
     def _endings(self, results: np.ndarray, ended: np.ndarray) -> dict[str, Any]:
         """What is told of the sessions that ended, in Gymnasium's form: an array and its mask."""

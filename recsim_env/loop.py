@@ -29,22 +29,18 @@ LIFE = np.dtype(
 )
 
 
-# Aligned, so that other libraries take a column as it is: torch refuses strides that are no multiple of its numbers.
 RESULT = np.dtype(
     (
         np.record,
-        np.dtype(
-            [
-                ("reward", np.float64),
-                ("repaired", np.int64),
-                ("engagement", np.float64),  # this and the next two of the session so far
-                ("length", np.int64),
-                ("clicks", np.float64),
-                ("terminated", np.bool_),
-                ("truncated", np.bool_),
-            ],
-            align=True,
-        ),
+        [
+            ("reward", np.float64),
+            ("repaired", np.int64),
+            ("engagement", np.float64),  # this and the next two of the session so far
+            ("length", np.int64),
+            ("clicks", np.float64),
+            ("terminated", np.bool_),
+            ("truncated", np.bool_),
+        ],
     )
 )
 

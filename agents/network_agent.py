@@ -1,0 +1,64 @@
+"""What agents that learn one network by acting have in common: its inputs, its optimiser, and what is saved of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from agents.networks import Features
+from agents.torch_tools import find_device, moments_of, set_moments, set_weights, weights_of
+from recsim_env.agent import Agent, WorldSpec
+
+
+class NetworkAgent(Agent):
+    """Learns a network; the config has `device`, `learning_rate`, `weight_decay`, `totals` and `history`.
+
+    Attributes:
+        features: observations as tensors.
+        reward_scale: what rewards are divided by; found when training begins.
+        network, optimiser: see `learn_with`.
+    """
+
+    learns = True
+    network: Any
+    optimiser: torch.optim.AdamW
+
+    def __init__(self, config: Any, spec: WorldSpec, *, means: bool = False) -> None:
+        super().__init__(config, spec)
+        self.device = find_device(config.device)
+        self.features, self.reward_scale = Features(spec, self.device, means=means), 1.0
+
+    def learn_with(self, network: nn.Module, *, fused: bool = False) -> None:
+        """Take a network, its first weights drawn, to the device, and give it an optimiser."""
+        self.network = network.to(self.device)
+        self.optimiser = torch.optim.AdamW(
+            network.parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay, fused=fused
+        )
+
+    @property
+    def widths(self) -> tuple[int, int]:
+        """Numbers known of the user, and of a candidate."""
+        return self.features.user_width, self.features.item_width
+
+    def slow(self, left: float) -> None:
+        """Set the learning rate for a share `left` of the budget: it falls to a tenth."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.config.learning_rate * (0.1 + 0.9 * left)
+
+    @classmethod
+    def options(cls, config: Any) -> dict[str, Any]:
+        return {"totals": config.totals, "history": config.history}
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        learnt = {**weights_of(self.network), **moments_of(self.optimiser)}
+        return {**learnt, **self.features.arrays(), "reward_scale": np.array(self.reward_scale)}
+
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
+        self.features.restore(arrays)
+        self.reward_scale = float(arrays["reward_scale"])
+        set_weights(self.network, arrays)
+        set_moments(self.optimiser, arrays)
