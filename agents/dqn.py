@@ -30,6 +30,7 @@ from agents.torch_tools import initialise, one_thread, seeded
 from agents.values import best_places
 from recsim_env.agent import Log, Ranker, WorldSpec, softened, top_slates
 from recsim_env.env import Observation
+from recsim_env.errors import InvalidParameter
 from recsim_env.parameters import param
 
 
@@ -81,6 +82,8 @@ class DQN(NetworkAgent, Ranker):
 
     def __init__(self, config: Any, spec: WorldSpec) -> None:
         super().__init__(config, spec)
+        if config.prioritized == 0.0 and config.importance != DQNConfig.__dataclass_fields__["importance"].default:
+            raise InvalidParameter("dqn: importance weighs priorities out, and changes nothing with prioritized=0")
         network = QNetwork(*self.widths, config.hidden, config.dueling)
         initialise(network, seeded(config.seed, torch.device("cpu")))
         self.learn_with(network)

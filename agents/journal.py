@@ -37,7 +37,10 @@ class Choice:
 
 
 class Softened:
-    """A behaviour policy: random slates with probability epsilon, else the top of the scores."""
+    """A behaviour policy: random slates with probability epsilon, else the top of the scores.
+
+    With epsilon 1 it draws from `rng` what `RandomSlates` draws, so that all agents with a seed can get one log.
+    """
 
     def __init__(
         self, spec: WorldSpec, scores: Callable[[Observation], np.ndarray], epsilon: float, rng: np.random.Generator
@@ -49,8 +52,9 @@ class Softened:
         slates = self.random.act(observation, self.rng)
         uniform = np.minimum(self.spec.slate_size * self.random.propensities(observation, slates)[:, 0], 1.0)
         chance = np.broadcast_to(uniform[:, None], slates.shape)
-        explored = self.rng.random(len(slates)) < self.epsilon
+        explored = np.ones(len(slates), bool)
         if self.epsilon < 1.0:
+            explored = self.rng.random(len(slates)) < self.epsilon
             greedy = top_slates(self.scores(observation), observation, self.spec.slate_size)
             slates = np.where(explored[:, None], slates, greedy)
             liked = (slates[:, :, None] == greedy[:, None]).any(axis=2)
@@ -61,7 +65,8 @@ class Softened:
 class Journal:
     """Goes on playing where the users are, from the beginning of new sessions, and logs what was shown.
 
-    A slate that the world shows before a session's first step is seen in observations, but not logged.
+    A slate that the world shows before a session's first step is seen in observations, but not logged. `rng` draws
+    which of many other candidates are logged; it must not be the one that slates are drawn from.
     """
 
     def __init__(

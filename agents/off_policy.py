@@ -70,8 +70,9 @@ class OffPolicyTraining(ABC):
         self.begins, self.played, self.learnt = agent.played == 0, 0, 0
         capacity = max(steps if self.config.offline else min(self.config.replay, steps), envs.num_envs)
         self.replay = Replay(capacity, agent.device, exponent)
-        # A stream of its own: self.rng draws the log that supervised agents with this seed gather too.
+        # Streams of their own: self.rng draws the log that supervised agents with this seed gather too.
         own = np.random.default_rng([self.config.seed, agent.played, 1])
+        self.sampling = np.random.default_rng([self.config.seed, agent.played, 2])
         self.generator = seeded(int(own.integers(2**62)), agent.device)
         self.target = deepcopy(agent.network).requires_grad_(False)
 
@@ -90,7 +91,7 @@ class OffPolicyTraining(ABC):
         first = [self._count(t) for t in islice(steps, self.warm_up)]
         if self.begins:
             self.begin(first)
-        self.offers = Offers(self.agent.features, self.config.next_candidates, self.rng)
+        self.offers = Offers(self.agent.features, self.config.next_candidates, self.sampling)
         for t in first:
             self.keep(t)
         for t in steps:

@@ -28,7 +28,7 @@ from agents.slate_values import ChoiceValues, ClickValues, Items, Offer, ranks
 from agents.torch_tools import initialise, one_thread, seeded
 from recsim_env.agent import Log, WorldSpec
 from recsim_env.env import Observation
-from recsim_env.errors import AgentError
+from recsim_env.errors import AgentError, InvalidParameter
 from recsim_env.parameters import param
 
 SURPRISES = 10.0  # slates with several clicks to be expected, where there are none, before clicks count as dependent
@@ -83,8 +83,9 @@ class SlateQ(NetworkAgent):
 
     def __init__(self, config: Any, spec: WorldSpec) -> None:
         super().__init__(config, spec, means=True)
+        refuse_unused(config)
         self.given = config.choice == Choice.GIVEN
-        if self.given and (spec.choice_logits is None or config.clicks == Clicks.INDEPENDENT):
+        if self.given and spec.choice_logits is None:
             raise AgentError("slate_q: this world tells no choice model of single clicks; use choice=learnt")
         if config.next_candidates < spec.slate_size:
             raise AgentError(
@@ -190,6 +191,21 @@ class Training(OffPolicyTraining):
             slates = torch.where(explored[:, None], drawn, slates)
         values = self.target.value(following, slates)
         return batch["rewards"] + self.config.gamma * batch["goes_on"] * values
+
+
+def refuse_unused(config: SlateQConfig) -> None:
+    """Refuse settings that the other kind of clicks is for: they would change nothing.
+
+    Raises:
+        InvalidParameter: one of them is not at its default.
+    """
+    single = config.clicks == Clicks.SINGLE
+    for name in ("context",) if single else ("choice", "null", "optimise"):
+        if getattr(config, name) != SlateQConfig.__dataclass_fields__[name].default:
+            rule = f"slate_q: {name} is for clicks={'independent' if single else 'single'}"
+            raise InvalidParameter(
+                f"{rule}, and changes nothing with clicks={config.clicks.name.lower()}; leave it out"
+            )
 
 
 def check_clicks(clicks_are: Clicks, played: list[Transition]) -> None:

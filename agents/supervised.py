@@ -66,7 +66,9 @@ class Supervised(Ranker):
                 f"{self.config.rounds} rounds, not {steps} user-steps"
             )
         rng = np.random.default_rng([self.config.seed, self.played])
-        journal = Journal(envs, self.spec, self.encoder, self.index, rng)
+        journal = Journal(
+            envs, self.spec, self.encoder, self.index, np.random.default_rng([self.config.seed, self.played, 2])
+        )
         logged: list[Impressions] = []
         for k in range(self.config.rounds):
             share = total * (k + 1) // self.config.rounds - total * k // self.config.rounds

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import permutations
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from agents.slate_q import SlateQ, Training
+from agents.slate_q import Clicks, SlateQ, Training, check_clicks
 from agents.slate_values import ChoiceValues, ClickValues, Items, Offer, exact, greedy, ranks, ratio, take
 from benchmark.evaluation import evaluate
 from recsim_env import Field, Scenario, param
 from recsim_env.agent import NoLog, WorldSpec
 from recsim_env.env import RecVectorEnv
-from recsim_env.errors import AgentError
+from recsim_env.errors import AgentError, InvalidParameter
 from recsim_env.scenario import Items as Candidates
 from recsim_env.scenario import Responses, Rng, Scratch, Slate, User
 from recsim_env.simulator import Options
@@ -66,6 +67,53 @@ class RestWorld(Scenario):
 
     def left(self, user: User) -> bool:
         return user.gone == 1
+
+
+PAIR_CLICKED, PAIR_LEAVE = (0.8, 0.5), 0.1
+
+
+@dataclass(frozen=True)
+class PairWorld(Scenario):
+    """Two sweets and a meal on offer, two of them shown; who clicks both sweets leaves, else one in ten does."""
+
+    num_candidates: int = param(3, "two sweets and a meal, always in this order", low=3, high=3)
+    slate_size: int = param(2, "items shown at a step", low=2, high=2)
+
+    def user_fields(self) -> Sequence[Field]:
+        return [Field("full", integer=True, low=0, high=1, seen=True)]
+
+    def item_fields(self) -> Sequence[Field]:
+        return [Field("kind", categories=2, seen=True)]
+
+    def arrive(self, user: User, rng: Rng) -> None:
+        user.full = 0
+
+    def offer(self, user: User, items: Candidates, rng: Rng) -> None:
+        for position in range(len(items)):
+            items[position].kind = position // 2
+
+    def respond(
+        self, user: User, items: Candidates, slate: Slate, responses: Responses, scratch: Scratch, rng: Rng
+    ) -> None:
+        for place in range(len(slate)):
+            responses[place].clicked = rng.uniform() < PAIR_CLICKED[items[slate[place]].kind]
+
+    def evolve(self, user: User, items: Candidates, slate: Slate, responses: Responses, rng: Rng) -> None:
+        sweets = 0.0
+        for place in range(len(slate)):
+            if items[slate[place]].kind == 0:
+                sweets += responses[place].clicked
+        user.full = sweets == 2.0 or rng.uniform() < PAIR_LEAVE
+
+    def left(self, user: User) -> bool:
+        return user.full == 1
+
+
+def pair_values() -> np.ndarray:
+    """(2,) the values of two sweets, and of a sweet and a meal, if the best slate follows."""
+    sweet, meal = PAIR_CLICKED
+    best = (sweet + meal) / PAIR_LEAVE
+    return np.array([2 * sweet + (1 - PAIR_LEAVE) * (1 - sweet**2) * best, best])
 
 
 def rest_values(policy: Sequence[int] | None = None) -> np.ndarray:
@@ -205,3 +253,41 @@ def test_given_choices_are_used_and_refused_where_there_are_none() -> None:
     seen, _ = envs.reset(seed=0)
     logits = agent.offer(seen).logits
     assert logits is not None and np.allclose(logits.numpy(), world.choice_logits(seen), atol=1e-5)
+
+
+def test_settings_of_the_other_kind_of_clicks_are_refused() -> None:
+    spec = WorldSpec.of(RecVectorEnv(RestWorld(), 1))
+    for settings, name in (({"context": False}, "context"), ({"clicks": "independent", "null": False}, "null")):
+        with pytest.raises(InvalidParameter, match=f"{name} is for clicks="):
+            SlateQ(SlateQ.Config(**settings), spec)
+
+
+def test_clicks_that_are_not_what_is_assumed_are_refused() -> None:
+    def play(clicked: np.ndarray, rewards: np.ndarray) -> list[Any]:
+        return [SimpleNamespace(info={"clicked": clicked}, rewards=rewards)]
+
+    rng = np.random.default_rng(0)
+    single, several = np.eye(3)[rng.integers(3, size=900)], (rng.random((900, 3)) < 0.4).astype(float)
+    check_clicks(Clicks.SINGLE, play(single, rng.random(900)))
+    check_clicks(Clicks.INDEPENDENT, play(several, several.sum(axis=1)))
+    with pytest.raises(AgentError, match="try clicks=independent"):
+        check_clicks(Clicks.SINGLE, play(several, several.sum(axis=1)))
+    with pytest.raises(AgentError, match="without a click brought rewards"):
+        check_clicks(Clicks.SINGLE, play(single * (rng.random((900, 1)) < 0.5), rng.random(900)))
+    with pytest.raises(AgentError, match="use clicks=single"):
+        check_clicks(Clicks.INDEPENDENT, play(single, rng.random(900)))
+
+
+def test_a_plain_sum_over_clicks_is_wrong_where_two_do_more_than_each() -> None:
+    """Its error in the value of two sweets, and that of a sum in which worth depends on what is above."""
+    kinds, errors = np.eye(2, dtype=np.float32)[[0, 0, 1]][None], {}
+    for context in (False, True):
+        agent = trained(PairWorld(), STEPS, clicks="independent", context=context)
+        seen = {"user": np.zeros((1, 1), np.float32), "candidates": kinds, "response": np.zeros((1, 2, 1), np.float32)}
+        with torch.inference_mode():
+            offer = agent.offer(seen)
+            values = [agent.network.value(offer, torch.tensor([slate])).item() for slate in ([0, 1], [0, 2])]
+        errors[context] = np.abs(np.array(values) * agent.reward_scale / pair_values() - 1.0)
+        assert sorted(agent.act(seen, np.random.default_rng(0))[0])[-1] == 2  # the meal is in the slate
+    assert errors[True].max() < 0.1
+    assert errors[False].max() > 0.3

@@ -18,12 +18,14 @@ from agents.journal import Journal, Softened
 from agents.ncf import NCF, NCFConfig
 from agents.ranking import discounted_gain, ndcg, rows_to_rank
 from agents.torch_tools import weights_of
-from recsim_env.agent import NoLog, WorldSpec
+from recsim_env.agent import NoLog, WorldSpec, agent_class
 from recsim_env.env import Observation, RecVectorEnv
 from recsim_env.errors import AgentError, DataError
+from recsim_env.parameters import build
 from recsim_env.simulator import Options
 from recsim_env.wrappers import InteractionBudget
 from scenarios.filter_bubble import FilterBubble
+from scenarios.interest_evolution import InterestEvolution
 from scenarios.interest_exploration import InterestExploration
 from tests.agents.tastes import Curves, Tastes, chances, finds_their_half, ratings_of_halves, trained_on
 
@@ -326,3 +328,20 @@ def test_negatives_that_spare_what_is_held_out_are_found(monkeypatch: pytest.Mon
     agent = NCF(NCFConfig(negatives=4, learning_rate=0.02, batch=64), ratings_spec(np.ones((20, 1)), 120, 3, 0))
     agent.fit(log, NoLog())
     assert finds_their_half(agent, rated, 20) < 0.95
+
+
+def test_offline_agents_learn_from_the_log_that_supervised_ones_get() -> None:
+    """The same slates to the same users, in a world with more candidates than a log holds."""
+    logs = []
+    for label, settings in (("ncf", {}), ("dqn", {"offline": True}), ("slate_q", {"offline": True})):
+        kind = agent_class(label)
+        config = build(kind.Config, {"users": 8, "seed": 3, **settings}, label)
+        scenario = InterestEvolution(num_candidates=100, slate_size=2)
+        envs = RecVectorEnv(scenario, 8, Options(**kind.options(config)))
+        envs.reset(seed=5)
+        shown: list[np.ndarray] = []
+        step = envs.step
+        envs.step = lambda slates, step=step, shown=shown: (shown.append(np.array(slates)), step(slates))[1]  # type: ignore[method-assign]
+        kind(config, WorldSpec.of(envs)).train(InteractionBudget(envs, 320), 320, NoLog())
+        logs.append(np.stack(shown))
+    assert all(np.array_equal(log, logs[0]) for log in logs)
