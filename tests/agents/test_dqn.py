@@ -208,7 +208,12 @@ def test_offline_learns_from_the_log_that_supervised_agents_gather(monkeypatch: 
     envs.reset(seed=0)
     step = envs.step
     monkeypatch.setattr(envs, "step", lambda slates: (shown.append(slates), step(slates))[1])
-    monkeypatch.setattr(Training, "_update", lambda self: updates.append(len(self.replay)) or torch.zeros(()))
+
+    def update(self: Training) -> dict[str, torch.Tensor]:
+        updates.append(len(self.replay))
+        return {"train/loss": torch.zeros(())}
+
+    monkeypatch.setattr(Training, "update", update)
     agent = DQN(config, WorldSpec.of(envs))
     agent.train(InteractionBudget(envs, 1600), 1600, NoLog())
     assert len(updates) == 97 * config.updates  # as many as online: after each step but those of the warm-up
