@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: bench test results check setup clean
+.PHONY: bench test results results-long check setup clean
 
 bench: $(READY)  ## agents trained and compared on interest_evolution, slate of 1, 3 seeds
 	$(BIN)/recsim-env bench interest_evolution --set slate_size=1 --seeds 3 --out runs/bench
@@ -16,6 +16,15 @@ test: $(READY) check  ## style, types and tests
 results: $(READY)  ## every agent in four worlds: docs/results.md (90 minutes a world; QUICK=1: an hour in all)
 	$(BIN)/recsim-env results $(if $(WORLD),--worlds $(WORLD)) $(if $(QUICK),--quick) $(if $(DATA),--data $(DATA)) \
 		--out runs/results$(if $(QUICK),-quick) --report docs/results.md
+
+BOREDOM_Q = slate_q@clicks=independent@gamma=0.9@n_step=4@batch=128@replay=25000
+
+results-long: $(READY)  ## slate_q in two worlds, 5 seeds, and without its parts (hours)
+	$(BIN)/recsim-env bench interest_evolution --seeds 5 --steps 300000 --users 2000 --out runs/long \
+		--set num_candidates=10 --set slate_size=3 \
+		--agents slate_q,slate_q@null=false,slate_q@totals=false,myopic_oracle,random
+	$(BIN)/recsim-env bench boredom:slate_influence --seeds 5 --steps 300000 --out runs/long-boredom \
+		--agents $(BOREDOM_Q),$(BOREDOM_Q)@context=false,myopic_oracle,random
 
 check: $(READY)
 	$(BIN)/ruff check .

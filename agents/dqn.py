@@ -12,7 +12,6 @@ the sample, and in a world with no more candidates it is exact.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +24,6 @@ from agents.experience import Transition
 from agents.network_agent import NetworkAgent
 from agents.networks import CandidateNetwork, UserNetwork
 from agents.off_policy import OffPolicyConfig, OffPolicyTraining
-from agents.replay import n_step
 from agents.torch_tools import initialise, one_thread, seeded
 from agents.values import best_places
 from recsim_env.agent import Log, Ranker, WorldSpec, softened, top_slates
@@ -40,7 +38,6 @@ class DQNConfig(OffPolicyConfig):
 
     double: bool = param(True, "whether the network chooses the next slate that the target network values")
     dueling: bool = param(False, "whether the user's value is learnt apart from the candidates' advantages")
-    n_step: int = param(1, "steps of rewards before the value of what follows is believed", low=1)
     prioritized: float = param(
         0.0, "exponent of priorities in replay; 0 draws evenly, 0.6 is the paper's", low=0, high=1
     )
@@ -100,50 +97,26 @@ class DQN(NetworkAgent, Ranker):
         return np.asarray(self.network(*inputs).cpu().numpy())
 
 
-@dataclass(frozen=True)
-class Step:
-    """One step of n users until it is known what came of it: what was seen, and what is seen after it."""
-
-    transition: Transition
-    now: dict[str, Tensor]
-    following: dict[str, Tensor]
-
-
 class Training(OffPolicyTraining):
     """Learns the values of slates, the mean of their items', from returns of `n_step` steps."""
 
     def __init__(self, agent: DQN, envs: Any, steps: int, log: Log) -> None:
         super().__init__(agent, envs, steps, log, agent.config.prioritized)
         self.policy = agent
-        self.recent: deque[Step] = deque(maxlen=self.config.n_step)
 
     def explore(self, observation: Observation) -> np.ndarray:
         scores = softened(self.policy.scores(observation), self.epsilon, self.rng)
         return top_slates(scores, observation, self.agent.spec.slate_size)
 
     def keep(self, t: Transition) -> None:
-        """Put the step that is now N steps ago into the replay, with what came of it."""
+        """What was seen and shown, and what may be shown next."""
         users, now = self.agent.features.users, {}
         shown = self.offers.items(self.offers.at(t.observation, t.slates))
         if self.config.dueling:
             now = {f"offered_{name}": part for name, part in self.offers.keep(t.observation).items()}
         following = {f"next_{name}": part for name, part in self.offers.keep(t.following).items()}
         following["next_users"] = users(t.following)
-        self.recent.append(Step(t, {**now, "users": users(t.observation), "shown": shown}, following))
-        if len(self.recent) == self.config.n_step:
-            self.replay.add(self._oldest())
-
-    def _oldest(self) -> dict[str, Tensor]:
-        """The oldest of the recent steps as rows of the replay."""
-        names = ("rewards", "terminated", "ended")
-        rewards, terminated, ended = (np.stack([getattr(s.transition, name) for s in self.recent]) for name in names)
-        returns, last, discounts = n_step(rewards, terminated, ended, self.config.gamma)
-        numbers = {"rewards": returns / self.agent.reward_scale, "discounts": discounts}
-        told = {name: torch.as_tensor(values, dtype=torch.float32) for name, values in numbers.items()}
-        ends, users = (torch.as_tensor(x, device=self.agent.device) for x in (last, np.arange(len(last))))
-        parts = {name: torch.stack([step.following[name] for step in self.recent]) for name in self.recent[0].following}
-        after = {name: part[ends, users] for name, part in parts.items()}
-        return {**self.recent[0].now, **after, **told}
+        self.remember(t, {**now, "users": users(t.observation), "shown": shown}, following)
 
     def update(self) -> dict[str, Tensor]:
         network = self.agent.network

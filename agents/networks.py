@@ -41,6 +41,13 @@ class Features:
         """(n, C, F)."""
         return torch.as_tensor(self.item_scale(self.encoder.items(observation)), device=self.device)
 
+    def raw_items(self, items: Tensor) -> Tensor:
+        """Items' features as they are, from standardised ones."""
+        scale, mean = (
+            torch.as_tensor(part, device=self.device) for part in (self.item_scale.scale, self.item_scale.mean)
+        )
+        return items * scale + mean
+
     def allowed(self, observation: Observation) -> Tensor:
         """(n, C) bool: which candidates the mask allows."""
         if "mask" in observation:

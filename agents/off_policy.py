@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import deque
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import islice
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from agents.experience import Transition, check_discount, interact
 from agents.network_agent import NetworkAgent
 from agents.random_slates import RandomSlates
-from agents.replay import Offers, Replay
+from agents.replay import Offers, Replay, n_step
 from agents.torch_tools import seeded
 from agents.values import falling_epsilon, fit_scales
 from recsim_env.agent import AgentConfig, Log
@@ -31,6 +32,7 @@ class OffPolicyConfig(AgentConfig):
     offline: bool = param(False, "whether it learns from a log of random slates, without playing itself")
     hidden: int = param(32, "width of the two hidden layers", low=1)
     gamma: float = param(0.99, "discount of the next step; 1 only where sessions are not cut", low=0, high=1)
+    n_step: int = param(1, "steps of rewards before the value of what follows is believed", low=1)
     learning_rate: float = param(3e-3, "of AdamW; falls linearly to a tenth", low=0)
     weight_decay: float = param(0.1, "of AdamW", low=0)
     batch: int = param(512, "transitions an update", low=1)
@@ -45,6 +47,15 @@ class OffPolicyConfig(AgentConfig):
     totals: bool = param(True, "whether the session's sums so far are seen: memory where state is hidden")
     history: int = param(0, "how many past steps are seen", low=0)
     device: str = param("auto", "auto, cpu or cuda")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of n users until it is known what came of it: what was seen, and what is seen after it."""
+
+    transition: Transition
+    now: dict[str, Tensor]
+    following: dict[str, Tensor]
 
 
 class OffPolicyTraining(ABC):
@@ -70,6 +81,7 @@ class OffPolicyTraining(ABC):
         self.begins, self.played, self.learnt = agent.played == 0, 0, 0
         capacity = max(steps if self.config.offline else min(self.config.replay, steps), envs.num_envs)
         self.replay = Replay(capacity, agent.device, exponent)
+        self.recent: deque[Step] = deque(maxlen=self.config.n_step)
         # Streams of their own: self.rng draws the log that supervised agents with this seed gather too.
         own = np.random.default_rng([self.config.seed, agent.played, 1])
         self.sampling = np.random.default_rng([self.config.seed, agent.played, 2])
@@ -118,6 +130,24 @@ class OffPolicyTraining(ABC):
     @abstractmethod
     def update(self) -> dict[str, Tensor]:
         """One step of the optimiser; losses by the name of their curve."""
+
+    def remember(self, t: Transition, now: dict[str, Tensor], following: dict[str, Tensor]) -> None:
+        """Put the step that is now N steps ago into the replay, with what came of it."""
+        self.recent.append(Step(t, now, following))
+        if len(self.recent) == self.config.n_step:
+            self.replay.add(self._oldest())
+
+    def _oldest(self) -> dict[str, Tensor]:
+        """The oldest of the recent steps as rows of the replay."""
+        names = ("rewards", "terminated", "ended")
+        rewards, terminated, ended = (np.stack([getattr(s.transition, name) for s in self.recent]) for name in names)
+        returns, last, discounts = n_step(rewards, terminated, ended, self.config.gamma)
+        numbers = {"rewards": returns / self.agent.reward_scale, "discounts": discounts}
+        told = {name: torch.as_tensor(values, dtype=torch.float32) for name, values in numbers.items()}
+        ends, users = (torch.as_tensor(x, device=self.agent.device) for x in (last, np.arange(len(last))))
+        parts = {name: torch.stack([step.following[name] for step in self.recent]) for name in self.recent[0].following}
+        after = {name: part[ends, users] for name, part in parts.items()}
+        return {**self.recent[0].now, **after, **told}
 
     def _count(self, t: Transition) -> Transition:
         self.played += 1

@@ -21,10 +21,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from agents.choice_values import ChoiceValues
+from agents.click_values import ClickValues
 from agents.experience import Transition
 from agents.network_agent import NetworkAgent
 from agents.off_policy import OffPolicyConfig, OffPolicyTraining
-from agents.slate_values import ChoiceValues, ClickValues, Items, Offer, ranks
+from agents.profiles import Profiles
+from agents.slate_values import Offer, ranks
 from agents.torch_tools import initialise, one_thread, seeded
 from recsim_env.agent import Log, WorldSpec
 from recsim_env.env import Observation
@@ -92,12 +95,15 @@ class SlateQ(NetworkAgent):
                 f"slate_q: next_candidates must be at least the slate's {spec.slate_size} places, "
                 f"not {config.next_candidates}"
             )
-        widths = *self.widths, spec.slate_size, config.hidden
+        self.profiles = Profiles(spec, self.features)
         network: ChoiceValues | ClickValues
         if config.clicks == Clicks.SINGLE:
-            network = ChoiceValues(*widths, config.null, config.optimise.name.lower())
+            network = ChoiceValues(
+                *self.widths, spec.slate_size, config.hidden, config.null, config.optimise.name.lower()
+            )
         else:
-            network = ClickValues(*widths, config.context)
+            sizes = self.profiles.count, spec.slate_size, config.hidden
+            network = ClickValues(*self.widths, *sizes, config.context, config.next_candidates)
         places = network.places.detach().clone()
         initialise(network, seeded(config.seed, torch.device("cpu")))
         with torch.no_grad():
@@ -118,16 +124,20 @@ class SlateQ(NetworkAgent):
         features, logits = self.features, None
         if self.given and self.spec.choice_logits is not None:
             logits = torch.as_tensor(self.spec.choice_logits(observation), dtype=torch.float32, device=self.device)
-        if "candidates" in observation:
-            items = Items.of(features.items(observation))
-        else:
-            ids = torch.as_tensor(features.encoder.item_ids(observation), device=self.device)
-            items = Items(features.catalogue, ids)
-        return Offer(features.users(observation), items, features.allowed(observation), logits)
+        items, profiles = features.items(observation), self.profiles(observation)
+        users, allowed = features.users(observation), features.allowed(observation)
+        return Offer(users, items, allowed, logits, features.raw_items(items), profiles)
 
     @torch.inference_mode()
     def act(self, observation: Observation, rng: np.random.Generator) -> np.ndarray:
         return np.asarray(self.network.best(self.offer(observation), self.spec.slate_size).cpu().numpy())
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {**super().arrays(), "profiles_scale": self.profiles.scale}
+
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
+        super().restore(arrays)
+        self.profiles.scale = arrays["profiles_scale"]
 
 
 class Training(OffPolicyTraining):
@@ -140,6 +150,9 @@ class Training(OffPolicyTraining):
     def begin(self, first: list[Transition]) -> None:
         check_clicks(self.config.clicks, first)
         super().begin(first)
+        self.policy.profiles.fit([t.observation for t in first])
+        if self.config.gamma < 1.0:
+            self.agent.reward_scale /= 1.0 - self.config.gamma  # values are then about as large as rewards were
 
     def explore(self, observation: Observation) -> np.ndarray:
         drawn = self.random.act(observation, self.rng)
@@ -153,44 +166,47 @@ class Training(OffPolicyTraining):
         worth = None
         if agent.spec.num_candidates > self.config.next_candidates:
             worth = agent.network.worth(following).cpu().numpy()
-        rows = {f"shown_{name}": part for name, part in self.offers.at(t.observation, t.slates).items()}
-        rows |= {f"next_{name}": part for name, part in self.offers.keep(t.following, worth).items()}
-        rows |= {"users": agent.features.users(t.observation), "next_users": following.users}
-        if following.logits is not None:
-            now = agent.offer(t.observation).logits
-            assert now is not None
+        now = {f"shown_{name}": part for name, part in self.offers.at(t.observation, t.slates).items()}
+        after = {f"next_{name}": part for name, part in self.offers.keep(t.following, worth).items()}
+        after |= {"next_users": following.users, "next_profiles": following.profiles}
+        before = agent.offer(t.observation)
+        now |= {"users": before.users, "profiles": before.profiles}
+        if before.logits is not None and following.logits is not None:
             shown = torch.as_tensor(t.slates, device=agent.device)
-            rows |= {"shown_logits": now.gather(1, shown), "next_logits": following.logits}
-        told = {"clicked": t.info["clicked"], "rewards": t.rewards / agent.reward_scale, "goes_on": ~t.terminated}
-        self.replay.add(rows | {name: torch.as_tensor(np.array(x, np.float32)) for name, x in told.items()})
+            now["shown_logits"], after["next_logits"] = before.logits.gather(1, shown), following.logits
+        told = {"clicked": t.info["clicked"], "paid": t.rewards / agent.reward_scale}
+        now |= {name: torch.as_tensor(np.array(values, np.float32)) for name, values in told.items()}
+        self.remember(t, now, after)
 
     def update(self) -> dict[str, Tensor]:
         batch = self.replay[self.replay.draw(self.config.batch, self.generator)]
         shown, targets = self._offer(batch, "shown_"), self._targets(batch)
-        choice, values = self.agent.network.losses(shown, batch["clicked"], targets)
-        self.descend(choice + values)
-        return {"train/loss": values.detach(), "train/choice_loss": choice.detach()}
+        losses = self.agent.network.losses(shown, batch["clicked"], batch["paid"], targets)
+        self.descend(torch.stack(list(losses.values())).sum())
+        return {f"train/{name}": loss.detach() for name, loss in losses.items()}
 
     def _offer(self, batch: Mapping[str, Tensor], prefix: str) -> Offer:
         """What was shown, or what was on offer next."""
         kept = {name.removeprefix(prefix): part for name, part in batch.items() if name.startswith(prefix)}
-        users = kept.get("users", batch["users"])
-        items = Items.of(self.offers.items(kept)) if "own" in kept else Items(self.offers.catalogue, kept["ids"].long())
-        allowed = kept.get("allowed", torch.ones_like(items.rows_of, dtype=torch.bool))
-        return Offer(users, items, allowed, kept.get("logits"))
+        items, (users, profiles) = (
+            self.offers.items(kept),
+            (kept.get(name, batch[name]) for name in ("users", "profiles")),
+        )
+        allowed = kept.get("allowed", torch.ones_like(items[..., 0], dtype=torch.bool))
+        return Offer(users, items, allowed, kept.get("logits"), self.agent.features.raw_items(items), profiles)
 
     @torch.no_grad()
     def _targets(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """r + gamma times the target network's value of the slate that follows: the network's best, or also others."""
+        """r + discount times the target network's value of what follows: the network's best slate, or also others."""
         following = self._offer(batch, "next_")
         slates = self.agent.network.best(following, self.agent.spec.slate_size)
         if self.config.target == Target.SARSA:
-            chance = torch.rand(following.items.rows_of.shape, generator=self.generator, device=self.agent.device)
+            chance = torch.rand(following.allowed.shape, generator=self.generator, device=self.agent.device)
             explored = torch.rand(len(slates), generator=self.generator, device=self.agent.device) < self.epsilon
             drawn = ranks(chance, following.allowed, slates.shape[1])
             slates = torch.where(explored[:, None], drawn, slates)
         values = self.target.value(following, slates)
-        return batch["rewards"] + self.config.gamma * batch["goes_on"] * values
+        return batch["rewards"] + batch["discounts"] * values
 
 
 def refuse_unused(config: SlateQConfig) -> None:

@@ -77,7 +77,7 @@ WORLDS = {
         "boredom:slate_influence",
         "Five clicks on a topic within ten bore people for a while, and clicks move their taste. Does a recommender "
         "vary its slates before that happens?",
-        slate_q="slate_q@clicks=independent@gamma=0.97",
+        slate_q="slate_q@clicks=independent@gamma=0.9@n_step=4@batch=128@replay=25000",
         without=("sb3:DQN", "sb3:PPO"),
     ),
     "long_term_satisfaction": ResultsWorld(

@@ -53,6 +53,7 @@ class WorldSpec:
     responses: tuple[Field, ...]
     horizon: int  # sessions are cut after so many steps
     choice_logits: ChoiceLogits | None = None  # the users' choice model, where the world tells it
+    user_fields: tuple[Field, ...] = ()
     scenario: Scenario | None = None  # for planners: the world itself, where the hidden state is observed
 
     @classmethod
@@ -70,6 +71,7 @@ class WorldSpec:
             responses=tuple(scenario.response_fields()),
             horizon=scenario.horizon,
             choice_logits=scenario.choice_logits if scenario.overrides("choice_logits") else None,
+            user_fields=tuple(scenario.user_fields()),
             scenario=scenario if env.options.observe == "full" else None,
         )
 

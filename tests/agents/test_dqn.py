@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents import dqn
+from agents import off_policy
 from agents.dqn import DQN, QNetwork, Training
 from agents.random_slates import RandomSlates
 from agents.replay import LEAST_PRIORITY, Offers, Replay, n_step
@@ -66,7 +66,9 @@ def test_three_steps_bootstrap_where_sessions_are_cut() -> None:
 
 def test_three_steps_without_the_bootstrap_at_the_cut_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Planted: a cut session counts as over."""
-    monkeypatch.setattr(dqn, "n_step", lambda rewards, terminated, ended, gamma: n_step(rewards, ended, ended, gamma))
+    monkeypatch.setattr(
+        off_policy, "n_step", lambda rewards, terminated, ended, gamma: n_step(rewards, ended, ended, gamma)
+    )
     assert engagement(trained("dqn", 0, CUT, TinyWorld(horizon=2))) < 0.95 * tiny_optimum(WORLD)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agents import dqn, pqn, tabular_q
+from agents import off_policy, pqn, tabular_q
 from tests.agents.learning import BOOTSTRAPPING, WORLD, engagement, trained
 from tests.worlds import LEVELS, MEAL, SNACK, TinyWorld, tiny_optimum, tiny_policy_value
 
@@ -42,8 +42,10 @@ def test_a_tabular_update_that_ignores_termination_is_found(monkeypatch: pytest.
 
 def test_a_dqn_that_ignores_termination_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Planted: bootstrap from the next session's state."""
-    n_step = dqn.n_step
-    monkeypatch.setattr(dqn, "n_step", lambda r, terminated, ended, g: n_step(r, np.zeros_like(terminated), ended, g))
+    n_step = off_policy.n_step
+    monkeypatch.setattr(
+        off_policy, "n_step", lambda r, terminated, ended, g: n_step(r, np.zeros_like(terminated), ended, g)
+    )
     assert engagement(trained("dqn", 0, BOOTSTRAPPING["dqn"])) < 0.95 * tiny_optimum(WORLD)
 
 

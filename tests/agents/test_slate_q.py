@@ -12,8 +12,11 @@ import numpy as np
 import pytest
 import torch
 
+from agents.choice_values import ChoiceValues, exact, greedy, ratio
+from agents.click_values import ClickValues, pooled
 from agents.slate_q import Clicks, SlateQ, Training, check_clicks
-from agents.slate_values import ChoiceValues, ClickValues, Items, Offer, exact, greedy, ranks, ratio, take
+from agents.slate_values import Offer, kinds, ranks, take
+from agents.torch_tools import initialise
 from benchmark.evaluation import evaluate
 from recsim_env import Field, Scenario, param
 from recsim_env.agent import NoLog, WorldSpec
@@ -24,6 +27,7 @@ from recsim_env.scenario import Responses, Rng, Scratch, Slate, User
 from recsim_env.simulator import Options
 from recsim_env.streams import Purpose
 from recsim_env.wrappers import InteractionBudget
+from scenarios.boredom import Boredom
 from scenarios.interest_evolution import InterestEvolution
 from tests.worlds import LEVELS
 
@@ -177,15 +181,60 @@ def test_what_is_masked_is_not_shown() -> None:
         assert all(len(set(slate.tolist())) == 3 for slate in slates)
 
 
-def test_a_greedily_built_slate_is_valued_as_it_was_built() -> None:
-    torch.manual_seed(0)
-    values = ClickValues(4, 3, 3, 16, context=True)
-    offer = Offer(torch.randn(5, 4), Items.of(torch.randn(5, 8, 3)), torch.ones((5, 8), dtype=torch.bool))
-    slates, built, _ = values._walk(offer, None, 3)
-    assert torch.allclose(values.value(offer, slates), built)
-    rows = Items(torch.randn(8, 3), torch.arange(8).expand(5, 8))
-    shared, each = (Offer(offer.users, items, offer.allowed) for items in (rows, Items.of(rows.rows[rows.rows_of])))
-    assert torch.equal(values.best(shared, 3), values.best(each, 3))
+def click_values(most: int) -> tuple[ClickValues, Offer]:
+    """Any values of 8 items of 3 kinds, of which some may not be shown, for 5 users with two profiles."""
+    generator = torch.Generator().manual_seed(0)
+    values = ClickValues(4, 3, 2, 3, 16, context=True, most=most)
+    initialise(values, generator)
+    allowed = torch.ones((5, 8), dtype=torch.bool)
+    allowed[:, 0] = False
+    users, items, profiles = (torch.randn(shape, generator=generator) for shape in ((5, 4), (5, 8, 3), (5, 2, 3)))
+    return values, Offer(users, items, allowed, None, items, profiles)
+
+
+def test_each_place_gets_what_adds_most_below_what_stands_above() -> None:
+    values, offer = click_values(most=8)
+    with torch.inference_mode():
+        best = values.best(offer, 3)
+        for place in range(3):
+            above, found = best[:, :place], values.value(offer, best[:, : place + 1])
+            for item in range(1, 8):
+                free = (above != item).all(dim=1)
+                other = values.value(offer, torch.cat([above, torch.full((5, 1), item)], dim=1))
+                assert (other[free] <= found[free] + 1e-5).all()
+    assert (best != 0).all()
+
+
+def test_few_candidates_of_many_are_the_likeliest_of_every_kind() -> None:
+    values, offer = click_values(most=3)
+    with torch.inference_mode():
+        kept, kind = ranks(values.worth(offer), offer.allowed, 3), offer.raw.argmax(2)
+        chances = values._chances(pooled(offer), kinds(offer.raw))
+        for user in range(5):
+            for of in set(kind[user, 1:].tolist()):
+                members = [item for item in range(1, 8) if kind[user, item] == of]
+                likeliest = max(members, key=lambda item: chances[user, item].item())
+                assert likeliest in kept[user].tolist()
+        best = values.best(offer, 3)
+    assert all(set(slate) == set(few) for slate, few in zip(best.tolist(), kept.tolist(), strict=True))
+
+
+def test_profiles_are_users_in_the_terms_of_items() -> None:
+    """Of boredom: remembered clicks on topics, the last clicked vectors' sum, and the session's mean."""
+    world = Boredom(num_items=30, num_candidates=30, slate_size=5, offset=0.3)
+    envs = RecVectorEnv(world, 20, Options(totals=True))
+    agent = SlateQ(SlateQ.Config(clicks="independent", gamma=0.9), WorldSpec.of(envs))
+    (seen, _), rng = envs.reset(seed=0), np.random.default_rng(0)
+    sums = np.split(seen["totals"][:, 1:], 2, axis=1)[1].astype(float)  # of the first slate's clicks
+    for _ in range(4):
+        slates = rng.random((20, 30)).argsort(axis=1)[:, :5]
+        ids = np.take_along_axis(seen["candidate_ids"].astype(int), slates, axis=1)
+        seen, _, _, _, info = envs.step(slates)
+        last = (world.vectors[ids] * info["clicked"][..., None]).sum(axis=1)
+        sums += np.c_[info["clicked"].sum(axis=1), last]
+    expected = np.stack([seen["user"], last, sums[:, 1:] / np.maximum(sums[:, :1], 1.0)], axis=1)
+    assert np.abs(agent.profiles(seen).numpy() - expected).max() < 1e-5
+    assert sums[:, 0].sum() > 100
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
