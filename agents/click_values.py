@@ -2,10 +2,10 @@
 
     Q(s, A) = Q(s, nothing) + sum over i in A of p_i (r(s, i) + later(s, i, c)),   p_i = sigmoid(x_i) sigmoid(b_place).
 
-r is what a click pays at once, and is learnt by itself: it is hardly noisy, and what follows is. `later` is how a click
-changes what follows; where an item's worth depends on what stands above it, c sums the clicks to be expected there, by
-their features. All are fitted to what was clicked in fact. Slates are built place by place, from the candidates of each
-kind that are likeliest clicked, so that there is something to vary with.
+r is what a click pays at once, and is learnt by itself: it is hardly noisy, while what follows is, and would drown it.
+`later` is how a click changes what follows; where an item's worth depends on what stands above it, c sums the clicks to
+be expected there, by their features. All are fitted to what was clicked in fact. Slates are built place by place, from
+the candidates of each kind that are likeliest clicked, so that there is something to vary with.
 """
 
 from __future__ import annotations
@@ -45,13 +45,17 @@ class MatchNetwork(nn.Module):
             found = found + self.match(torch.cat([offer.raw @ profiles, kind @ profiles], dim=2))
         return found
 
-    def last(self, first: Tensor, terms: Tensor, above: Tensor) -> Tensor:
-        """(n, K): the numbers, of items with terms (n, K, 2 F) below what sums to (n, 1 or K, 2 F)."""
-        if self.above is not None and self.above_match is not None:
-            products = terms * above
-            width = products.shape[2] // 2
-            matches = torch.stack([products[..., :width].sum(2), products[..., width:].sum(2)], dim=2)
-            first = first + self.above(above) + self.above_match(matches)
+    def below(self, first: Tensor, terms: Tensor, above: Tensor) -> Tensor:
+        """(n, K, hidden): `first` of items with terms (n, K, 2 F), below what sums to (n, 1 or K, 2 F)."""
+        if self.above is None or self.above_match is None:
+            return first
+        products = terms * above
+        width = products.shape[2] // 2
+        matches = torch.stack([products[..., :width].sum(2), products[..., width:].sum(2)], dim=2)
+        return first + self.above(above) + self.above_match(matches)
+
+    def last(self, first: Tensor) -> Tensor:
+        """(n, K): the numbers."""
         values: Tensor = self.value(torch.relu(self.middle(torch.relu(first))))
         return values[..., 0]
 
@@ -89,7 +93,7 @@ class ClickValues(nn.Module):
     def _chances(self, offer: Offer, kind: Tensor) -> Tensor:
         """(n, K): of a click where it is looked at, 0 of what may not be shown."""
         about = torch.cat([offer.items, kind], dim=2)
-        logits = self.choice.last(self.choice.first(offer, kind), offer.raw, offer.raw)
+        logits = self.choice.last(self.choice.first(offer, kind))
         logits = logits + (self.item_vectors(about) @ self.queries(offer.users)[..., None])[..., 0]
         return torch.sigmoid(logits) * offer.allowed
 
@@ -122,7 +126,8 @@ class ClickValues(nn.Module):
         above, everybody = torch.zeros_like(terms[:, :1]), torch.arange(len(terms), device=terms.device)
         chosen: list[Tensor] = []
         for looked in torch.sigmoid(self.places)[:places]:
-            item = ranks(chances * (pays + self.later.last(first, terms, above)), left, 1)
+            gains = pays + self.later.last(self.later.below(first, terms, above))
+            item = ranks(chances * gains, left, 1)
             left = left.scatter(1, item, False)
             above = above + (looked * take(chances, item))[..., None] * terms[everybody, item[:, 0], None]
             chosen.append(item)
@@ -132,9 +137,8 @@ class ClickValues(nn.Module):
         shown = pooled(offer.only(slates))
         kind = kinds(shown.raw)
         clicks = self._chances(shown, kind) * torch.sigmoid(self.places)[: slates.shape[1]]
-        return self.nothing(shown.users) + (clicks * (self._pays(shown, kind) + self._later(shown, kind, clicks))).sum(
-            1
-        )
+        gains = self._pays(shown, kind) + self._later(shown, kind, clicks)
+        return self.nothing(shown.users) + (clicks * gains).sum(1)
 
     def _pays(self, shown: Offer, kind: Tensor) -> Tensor:
         paid: Tensor = self.pays(shown.users, torch.cat([shown.items, kind], dim=2))
@@ -144,7 +148,8 @@ class ClickValues(nn.Module):
         """(n, S): how a click on each place changes what follows, below the clicks (n, S), made or expected."""
         terms = torch.cat([shown.raw, kind], dim=2)
         counted = terms * clicks[..., None]
-        return self.later.last(self.later.first(shown, kind), terms, counted.cumsum(1) - counted)
+        first = self.later.below(self.later.first(shown, kind), terms, counted.cumsum(1) - counted)
+        return self.later.last(first)
 
     def losses(self, shown: Offer, clicked: Tensor, rewards: Tensor, targets: Tensor) -> dict[str, Tensor]:
         shown = pooled(shown)

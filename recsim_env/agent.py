@@ -53,7 +53,7 @@ class WorldSpec:
     responses: tuple[Field, ...]
     horizon: int  # sessions are cut after so many steps
     choice_logits: ChoiceLogits | None = None  # the users' choice model, where the world tells it
-    user_fields: tuple[Field, ...] = ()
+    user_fields: tuple[Field, ...] = ()  # which numbers of `user` belong together
     scenario: Scenario | None = None  # for planners: the world itself, where the hidden state is observed
 
     @classmethod
