@@ -119,7 +119,8 @@ def counted_updates() -> Iterator[list[int]]:
 def execute(run: Run, out: Path, tell: Tell, threads: int = 0) -> None:
     """Train, evaluate on test users, and leave the run's folder: run.json, agent/, evaluation.parquet, curves.
 
-    run.json also tells the seconds of training, its validations included, and the optimiser's steps.
+    run.json also tells the seconds of training, its validations included, by the clock and of the processor, and the
+    optimiser's steps.
     """
     from torch.utils.tensorboard import SummaryWriter
 
@@ -135,9 +136,10 @@ def execute(run: Run, out: Path, tell: Tell, threads: int = 0) -> None:
                 writer.add_scalar(name, value, step)
 
         with counted_updates() as updates:
-            began = time.monotonic()
+            began, busy = time.monotonic(), time.process_time()
             agent = train(run, scenario, write, tell, threads)
-            spent = {"seconds": time.monotonic() - began, "updates": updates[0]}
+            spent = {"seconds": time.monotonic() - began, "cpu_seconds": time.process_time() - busy}
+            spent["updates"] = updates[0]
         agent.save(part / "agent")
         result = evaluate(
             agent, scenario, users=run.users, seed=run.seed, purpose=Purpose.TEST, threads=threads, observe=run.observe
