@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 from benchmark.bench import Bars
 from benchmark.evaluation import peoples
-from benchmark.experiment import Experiment, claim, evaluations, locked, run_all
+from benchmark.experiment import Experiment, claim, locked, run_all
 from benchmark.immediate import immediate_rewards
 from benchmark.results_page import write_page
-from benchmark.results_plan import WORLDS
-from benchmark.results_tables import WorldResults
+from benchmark.results_plan import MORE_SEEDS, WORLDS
+from benchmark.results_tables import BUDGET, WorldResults, best_supervised
 from benchmark.run import Run, training_envs
 from recsim_env.agent import Agent, WorldSpec, agent_class
 from recsim_env.errors import InvalidParameter, unknown
@@ -39,6 +41,8 @@ def worlds_named(names: str) -> list[str]:
 def measure(name: str, quick: bool, data: str, out: Path, workers: int) -> WorldResults:
     """Run what is missing in one world and read what is there.
 
+    The best supervised recommender gets as many seeds as those that look ahead.
+
     Raises:
         RecSimError: of any kind, before anything starts; `InvalidParameter` where movielens has no data.
     """
@@ -49,14 +53,32 @@ def measure(name: str, quick: bool, data: str, out: Path, workers: int) -> World
     scenario = experiment.check()
     with locked(folder):
         claim(experiment, folder)
-        with Bars(experiment) as bars:
-            run_all(experiment, folder, workers or os.cpu_count() or 1, bars)
+        go_on(experiment, folder, workers)
+        if not quick:
+            best = best_supervised(runs_of(experiment.runs(), folder))
+            experiment = replace(experiment, seeds_of={**experiment.seeds_of, best: MORE_SEEDS})
+            go_on(experiment, folder, workers)
         immediate = immediate_of(experiment, scenario, folder, states=1000 if quick else 10_000)
-    users = evaluations(experiment, folder)
-    users = users[users["people"] == users["people"].iloc[0]]
-    spent = [json.loads((run.folder(folder) / "run.json").read_text(encoding="utf-8")) for run in experiment.runs()]
-    runs = pd.DataFrame({name: [run[name] for run in spent] for name in ("agent", "seed", "updates", "seconds")})
-    return WorldResults(world, experiment, users, runs.merge(immediate, on=["agent", "seed"]))
+    return WorldResults(world, runs_of(experiment.runs(), folder).merge(immediate, on=["agent", "seed"]))
+
+
+def go_on(experiment: Experiment, folder: Path, workers: int) -> None:
+    """Execute the runs that are missing, with their progress."""
+    with Bars(experiment) as bars:
+        run_all(experiment, folder, workers or os.cpu_count() or 1, bars)
+
+
+def runs_of(runs: Iterable[Run], folder: Path) -> pd.DataFrame:
+    """A row a run: agent, seed, its budget, what its training took, and its evaluation users' means."""
+    rows = []
+    for run in runs:
+        users = pd.read_parquet(run.folder(folder) / "evaluation.parquet")
+        users = users[users["people"] == users["people"].iloc[0]]  # of a persistent population the known people
+        told = json.loads((run.folder(folder) / "run.json").read_text(encoding="utf-8"))
+        spent = {"seconds": told["cpu_seconds"], **{name: told[name] for name in ("updates", *BUDGET)}}
+        means = users[["engagement", "length", "clicks", "diversity"]].mean()
+        rows.append({"agent": run.agent, "seed": run.seed, **means, **spent})
+    return pd.DataFrame(rows)
 
 
 def immediate_of(experiment: Experiment, scenario: Scenario, folder: Path, states: int) -> pd.DataFrame:
@@ -79,17 +101,25 @@ def load(run: Run, scenario: Scenario, folder: Path) -> Agent:
 
 
 def run_results(worlds: str, quick: bool, data: str, out: Path, report: Path, workers: int) -> None:
-    """Measure the worlds named, and write the page with all that has been measured in `out`.
+    """Measure the worlds named, keep their figures beside the page, and write the page of all that are kept there.
 
     Raises:
         RecSimError: of any kind, before anything of a world starts.
     """
-    names, measured = worlds_named(worlds), {}
-    for name in names:
+    kept = report.with_suffix("")
+    for name in worlds_named(worlds):
         if name == "movielens" and not data and not worlds:
             print("movielens is left out: give --data, the folder or zip of your ratings", file=sys.stderr)
             continue
         print(f"{name}: {WORLDS[name].question}", flush=True)
-        measured[name] = measure(name, quick, data, out, workers)
-    write_page(measured, quick, report)
-    print(f"\nThe page: {report}. Runs: {out}. Curves: recsim-env tensorboard {out}")
+        measured = measure(name, quick, data, out, workers)
+        kept.mkdir(parents=True, exist_ok=True)
+        measured.write(kept / f"{name}.csv")
+        write_page(read_kept(kept), report)
+    print(f"\nThe page: {report}; its figures: {kept}. Runs: {out}. Curves: recsim-env tensorboard {out}")
+
+
+def read_kept(folder: Path) -> dict[str, WorldResults]:
+    """What was measured before, in the plan's order."""
+    paths = {name: folder / f"{name}.csv" for name in WORLDS}
+    return {name: WorldResults.read(WORLDS[name], path) for name, path in paths.items() if path.exists()}

@@ -9,23 +9,35 @@ from typing import Any
 import pandas as pd
 
 from benchmark.bench import decimals
-from benchmark.results_plan import SUPERVISED, WORLDS
-from benchmark.results_tables import WorldResults, now_and_in_the_end, ranking
+from benchmark.results_plan import ROUNDS, SUPERVISED, WORLDS
+from benchmark.results_tables import BUDGET, WorldResults, best_supervised, now_and_in_the_end, ranking
 from recsim_env.files import whole
 
 PICTURE = "results.png"
 HEAD = """# Results
 
-Every agent in {count}, trained with {steps:,} user-steps and evaluated on {users:,} users nobody trained on, the same
-for all. `{command}` makes this page. An agent's name is followed by the settings that are not its defaults.
+Every agent in {worlds}, evaluated on users nobody trained on, the same for all. `make results` makes this page out
+of the figures of each run in [{folder}]({folder}); `make results WORLD=…` measures one world anew. An agent's name is
+followed by the settings that are not its defaults; `rounds={rounds}` is refitted after each share of the budget, on
+what it showed itself.
 
 - *engagement*: the sum of rewards of a session, mean over seeds, with Student's t interval over seeds (95 %).
 - *score*: 0 is random, 1 is `patient_oracle`, which sees everything and plans; it may be exceeded.
 - *now*: the expected reward of one slate, on states that random slates lead to, the same states for all agents.
 - *diversity*: one less the mean cosine of two items shown in a session.
-- *updates* of the optimiser and *seconds* of training, its validations included, beside another run on two cores.
+- *updates* of the optimiser, and *seconds* of one core in training, validations included.
 """
-COLUMNS = "| agent | engagement | seeds | score | length | clicks a step | now | diversity | updates | seconds |"
+TABLE = "| agent | engagement | seeds | score | length | clicks a step | now | diversity | updates | seconds |"
+
+TWINS = (
+    "| agent | twin's reward now less its own | twin's engagement less its own | over myopic_oracle | "
+    "over the hardest supervised one | shown |"
+)
+MEANING = (
+    "Each agent that looks ahead, beside its twin with gamma 0 and beside those who know what is liked now, seed by "
+    "seed. *Shown* is that what is best now is not what is best in the end: the twin surely earns no less at once and "
+    "surely less in the end, and the agent surely engages more than myopic_oracle and every supervised recommender."
+)
 
 
 def span(low: float, high: float, digits: int, sign: str = "") -> str:
@@ -37,7 +49,7 @@ def table_of(results: WorldResults) -> list[str]:
     """The ranking as lines of Markdown."""
     ranked = ranking(results)
     d = decimals(float(ranked["engagement"].max()))
-    lines = [COLUMNS, "|---|" + "---|" * (COLUMNS.count("|") - 2)]
+    lines = [TABLE, "|---|" + "---|" * (TABLE.count("|") - 2)]
     for row in ranked.to_dict("records"):
         lines.append(
             f"| {row['agent']} | {row['engagement']:.{d}f}{span(row['low'], row['high'], d)} | {row['seeds']} "
@@ -52,54 +64,59 @@ def number(value: float, digits: int) -> str:
 
 
 def twins_of(results: WorldResults) -> list[str]:
-    """Each agent's twin that looks no step ahead, beside it."""
-    lines = ["| gamma 0 less the agent itself | now | engagement | now against in the end |", "|---|---|---|---|"]
+    """Each agent beside its twin that looks no step ahead, and beside those who know what is liked now."""
+    d = decimals(float(results.runs["engagement"].max()))
+    lines = [TWINS, "|---|" + "---|" * (TWINS.count("|") - 2)]
     for row in now_and_in_the_end(results).to_dict("records"):
-        shown = "yes" if row["now"] >= 0 and row["end_high"] < 0 else "no"
-        lines.append(
-            f"| {row['agent']} | {row['now']:+.3f}{span(row['now_low'], row['now_high'], 3, '+')} "
-            f"| {row['end']:+.1f}{span(row['end_low'], row['end_high'], 1, '+')} | {shown} |"
-        )
+        cells = [
+            f"{row[name]:+.{digits}f}{span(row[f'{name}_low'], row[f'{name}_high'], digits, '+')}"
+            for name, digits in (("now", 3), ("end", d), ("over_oracle", d), ("over_supervised", d))
+        ]
+        lines.append(f"| {row['agent']} | {' | '.join(cells)} | {'yes' if row['shown'] else 'no'} |")
     return lines
 
 
 def lesson(results: WorldResults) -> str:
-    """What the world teaches, in a sentence made of its figures."""
-    ranked = ranking(results).set_index("agent")["engagement"]
-    references = ["patient_oracle", "myopic_oracle", "random"]
-    learners = ranked.drop(references)
-    supervised = learners[[name for name in learners.index if name.partition("@")[0] in SUPERVISED]]
-    return (
-        f"**{learners.index[0]}** earns {learners.iloc[0]:.1f} a session, where the best supervised recommender, "
-        f"{supervised.idxmax()}, which learns what is liked now, gets {supervised.max():.1f}, showing everybody what "
-        f"they like best at once gets {ranked['myopic_oracle']:.1f}, random slates {ranked['random']:.1f}, and "
-        f"patient_oracle {ranked['patient_oracle']:.1f}."
+    """What the world teaches, in two sentences made of its figures."""
+    table = ranking(results)
+    ranked, d = table.set_index("agent")["engagement"], decimals(float(table["engagement"].max()))
+    best, supervised = (
+        ranked.drop(["patient_oracle", "myopic_oracle", "random"]).index[0],
+        best_supervised(results.runs),
     )
+    first = (
+        f"**{best}** earns {ranked[best]:.{d}f} a session; {supervised}, the best of the supervised recommenders, "
+        f"which learn what is liked now, {ranked[supervised]:.{d}f}; showing everybody what they like best at once "
+        f"{ranked['myopic_oracle']:.{d}f}; random slates {ranked['random']:.{d}f}; patient_oracle "
+        f"{ranked['patient_oracle']:.{d}f}."
+    )
+    shown = [row["agent"] for row in now_and_in_the_end(results).to_dict("records") if row["shown"]]
+    if not shown:
+        return f"{first} That looking ahead costs nothing now and pays in the end does not show here for any agent."
+    return f"{first} Who looks no step ahead earns as much at once, and less in the end: {', '.join(shown)}."
 
 
 def section(name: str, results: WorldResults) -> list[str]:
     """A world's part of the page."""
     parameters = "".join(f" --set {k}={v}" for k, v in results.world.parameters.items())
-    ties = "yes: the twin is not worse now, and surely worse in the end."
+    steps, users = (int(results.runs[column].iloc[0]) for column in BUDGET)
+    budget = f"{steps:,} user-steps of training, {users:,} users a seed to evaluate on."
     return [
-        f"## {name}", "", f"`{results.world.scenario}{parameters}`. {WORLDS[name].question}", "", lesson(results), "",
-        *table_of(results), "", f"Each agent that looks ahead, and its twin with gamma 0; {ties}", "",
-        *twins_of(results), "",
+        f"## {name}", "", f"`{results.world.scenario}{parameters}`; {budget} {WORLDS[name].question}", "",
+        lesson(results), "", *table_of(results), "", MEANING, "", *twins_of(results), "",
     ]  # fmt: skip
 
 
-def write_page(measured: Mapping[str, WorldResults], quick: bool, report: Path) -> None:
+def write_page(measured: Mapping[str, WorldResults], report: Path) -> None:
     """Write the page and its picture beside it."""
-    first = next(iter(measured.values())).experiment
     worlds = f"{len(measured)} worlds" if len(measured) > 1 else "one world"
-    command = "make results" + (" QUICK=1" if quick else "")
-    head = HEAD.format(count=worlds, steps=first.steps, users=first.users, command=command)
+    head = HEAD.format(worlds=worlds, folder=report.stem, rounds=ROUNDS)
     lines = [head, f"![Immediate reward against engagement]({PICTURE})", ""]
     for name, results in measured.items():
         lines += section(name, results)
     draw(measured, report.with_name(PICTURE))
     with whole(report) as part:
-        part.write_text("\n".join(lines), encoding="utf-8")
+        part.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
 
 
 def draw(measured: Mapping[str, WorldResults], path: Path) -> None:

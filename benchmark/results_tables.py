@@ -4,40 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
-from benchmark.experiment import Experiment
-from benchmark.results_plan import ResultsWorld
+from benchmark.results_plan import SUPERVISED, ResultsWorld
 from benchmark.statistics import interval
+from recsim_env.files import whole
+
+# A row a run; length and clicks are a session's means, immediate that of one step's reward, seconds of one core.
+COLUMNS = ["agent", "seed", "engagement", "length", "clicks", "diversity", "immediate", "updates", "seconds"]
+BUDGET = ["steps", "users"]  # of training, and to evaluate on
 
 
 @dataclass(frozen=True)
 class WorldResults:
-    """What was measured in one world.
-
-    Attributes:
-        world, experiment: what was run.
-        users: a row a run and evaluation user, as `evaluate` gives, with `agent`.
-        runs: a row a run: agent, seed, immediate (mean reward of one step), updates, seconds.
-    """
+    """What was measured in one world: a row a run, of `COLUMNS` and `BUDGET`."""
 
     world: ResultsWorld
-    experiment: Experiment
-    users: pd.DataFrame
     runs: pd.DataFrame
 
     def of_seeds(self, column: str) -> pd.DataFrame:
-        """(seeds, agents): means of each run."""
-        if column in self.runs:
-            return self.runs.pivot_table(index="seed", columns="agent", values=column)
-        return self.users.pivot_table(index="seed", columns="agent", values=column)
+        """(seeds, agents): the means of each run."""
+        return self.runs.pivot_table(index="seed", columns="agent", values=column)
 
     def difference(self, column: str, one: str, other: str) -> tuple[float, float, float]:
         """Mean of one agent less another, over the seeds that both have, with its 95 % interval."""
         table = self.of_seeds(column)
         paired = (table[one] - table[other]).dropna().to_numpy()
         return float(paired.mean()), *interval(paired)
+
+    def write(self, path: Path) -> None:
+        """Keep the runs as CSV, to six digits after the point."""
+        with whole(path) as part:
+            self.runs[[*COLUMNS, *BUDGET]].round(6).to_csv(part, index=False)
+
+    @classmethod
+    def read(cls, world: ResultsWorld, path: Path) -> WorldResults:
+        """What `write` kept."""
+        return cls(world, pd.read_csv(path))
 
 
 def ranking(results: WorldResults) -> pd.DataFrame:
@@ -49,22 +54,39 @@ def ranking(results: WorldResults) -> pd.DataFrame:
 
 
 def describe(results: WorldResults) -> Iterator[dict[str, object]]:
-    for agent, users in results.users.groupby("agent"):
-        seeds = users.groupby("seed")["engagement"].mean().to_numpy()
-        low, high = interval(seeds)
-        runs = results.runs[results.runs["agent"] == agent]
-        yield {
-            "agent": str(agent), "engagement": float(seeds.mean()), "low": low, "high": high, "seeds": len(seeds),
-            "length": users["length"].mean(), "click_rate": users["clicks"].sum() / users["length"].sum(),
-            "immediate": runs["immediate"].mean(), "diversity": users["diversity"].mean(),
-            "updates": runs["updates"].mean(), "seconds": runs["seconds"].mean(),
-        }  # fmt: skip
+    for agent, runs in results.runs.groupby("agent"):
+        low, high = interval(runs["engagement"].to_numpy())
+        means = runs.drop(columns="agent").mean()
+        own = {"agent": str(agent), "low": low, "high": high, "seeds": len(runs)}
+        yield {**means, **own, "click_rate": means["clicks"] / means["length"]}
+
+
+def best_supervised(runs: pd.DataFrame) -> str:
+    """The label of the supervised recommender that engages most; runs: agent, engagement."""
+    means = runs.groupby("agent")["engagement"].mean()
+    return str(means[[name for name in means.index if name.partition("@")[0] in SUPERVISED]].idxmax())
 
 
 def now_and_in_the_end(results: WorldResults) -> pd.DataFrame:
-    """A row a pair: the twin with gamma 0 less the agent that looks ahead, in immediate reward and in engagement."""
+    """A row an agent that looks ahead, of paired differences.
+
+    now, end: immediate reward and engagement of the twin with gamma 0 less the agent's.
+    over_oracle, over_supervised: the agent's engagement less myopic_oracle's, and less that of the supervised
+    recommender to which the difference's lower end is lowest.
+    shown: the twin is surely not worse now, and surely worse in the end than an agent that surely beats all of those.
+    """
+    supervised = [name for name in results.runs["agent"].unique() if name.partition("@")[0] in SUPERVISED]
     rows = []
     for agent, twin in results.world.twins().items():
-        now, end = (results.difference(column, twin, agent) for column in ("immediate", "engagement"))
-        rows.append((agent, *now, *end))
-    return pd.DataFrame(rows, columns=["agent", "now", "now_low", "now_high", "end", "end_low", "end_high"])
+        row: dict[str, object] = {"agent": agent}
+        of_twin = {name: results.difference(column, twin, agent) for name, column in TWIN_COLUMNS.items()}
+        hardest = min((results.difference("engagement", agent, name) for name in supervised), key=lambda d: d[1])
+        over = {"over_oracle": results.difference("engagement", agent, "myopic_oracle"), "over_supervised": hardest}
+        for name, (mean, low, high) in {**of_twin, **over}.items():
+            row |= {name: mean, f"{name}_low": low, f"{name}_high": high}
+        beats = of_twin["end"][2] < 0 and all(low > 0 for _, low, _ in over.values())
+        rows.append(row | {"shown": bool(of_twin["now"][1] >= 0 and beats)})
+    return pd.DataFrame(rows)
+
+
+TWIN_COLUMNS = {"now": "immediate", "end": "engagement"}

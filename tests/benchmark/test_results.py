@@ -8,9 +8,8 @@ import pandas as pd
 import pytest
 
 from benchmark import results, results_plan
-from benchmark.experiment import Experiment
 from benchmark.results_plan import WORLDS, ResultsWorld, myopic
-from benchmark.results_tables import WorldResults, now_and_in_the_end, ranking
+from benchmark.results_tables import BUDGET, COLUMNS, WorldResults, now_and_in_the_end, ranking
 from recsim_env.errors import InvalidParameter, UnknownName
 
 WORLD = "long_term_satisfaction"
@@ -28,11 +27,10 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_page_is_written_and_resumed(small: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = tmp_path / "page" / "results.md"
-    page.parent.mkdir()
     results.run_results(WORLD, True, "", tmp_path / "runs", page, workers=1)
     text = page.read_text(encoding="utf-8")
     assert all(f"| {agent} |" in text for agent in FEW)
-    assert "make results QUICK=1" in text and WORLDS[WORLD].question in text
+    assert WORLDS[WORLD].question in text and "2,560 user-steps" in text
     assert (page.parent / "results.png").stat().st_size > 10_000
     capsys.readouterr()
     results.run_results(WORLD, True, "", tmp_path / "runs", page, workers=1)
@@ -40,27 +38,53 @@ def test_a_page_is_written_and_resumed(small: None, tmp_path: Path, capsys: pyte
     assert capsys.readouterr().out.count(" done, 0 s") == 2 * len(FEW)
 
 
+def test_the_best_supervised_recommender_gets_more_seeds(
+    small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ResultsWorld, "agents", lambda self, quick: ["popular", "ncf", "random"])
+    for name, value in (("STEPS", 2560), ("USERS", 20), ("SEEDS", 1)):
+        monkeypatch.setattr(results_plan, name, value)
+    monkeypatch.setattr(results, "MORE_SEEDS", 2)
+    monkeypatch.setattr(results, "immediate_of", lambda *_, **__: pd.DataFrame({"agent": ["ncf"] * 2, "seed": [0, 1]}))
+    measured = results.measure(WORLD, False, "", tmp_path, workers=1)
+    assert measured.runs[["agent", "seed"]].to_numpy().tolist() == [["ncf", 0], ["ncf", 1]]
+    again = results.measure(WORLD, False, "", tmp_path, workers=1)
+    pd.testing.assert_frame_equal(measured.runs.drop(columns="seconds"), again.runs.drop(columns="seconds"))
+
+
 def made_up() -> WorldResults:
     """Two seeds in which the twin earns more now and less in the end."""
+    worth = {
+        "dqn": 30.0,
+        "dqn@gamma=0": 20.0,
+        "random": 10.0,
+        "patient_oracle": 50.0,
+        "myopic_oracle": 22.0,
+        "ncf": 21.0,
+    }
+    now = {"dqn": 1.0, "dqn@gamma=0": 2.0, "random": 0.5, "patient_oracle": 1.0, "myopic_oracle": 3.0, "ncf": 2.0}
     rows = [
-        (agent, seed, user, worth + seed)
-        for agent, worth in (("dqn", 30.0), ("dqn@gamma=0", 20.0), ("random", 10.0), ("patient_oracle", 50.0))
+        [agent, seed, engagement + seed, 10.0, 5.0, 0.5, now[agent], 7, 3.0, 1000, 100]
+        for agent, engagement in worth.items()
         for seed in (0, 1)
-        for user in (0, 1)
     ]
-    users = pd.DataFrame(rows, columns=["agent", "seed", "user", "engagement"])
-    users = users.assign(length=10, clicks=5.0, diversity=0.5)
-    now = {"dqn": 1.0, "dqn@gamma=0": 2.0, "random": 0.5, "patient_oracle": 1.0}
-    runs = [(agent, seed, x, 7, 3.0) for agent, x in now.items() for seed in (0, 1)]
-    world, experiment = ResultsWorld("long_term_satisfaction", "?"), Experiment("x", {}, [], {}, 2, 1, 2)
-    columns = ["agent", "seed", "immediate", "updates", "seconds"]
-    return WorldResults(world, experiment, users, pd.DataFrame(runs, columns=columns))
+    runs = pd.DataFrame(rows, columns=[*COLUMNS, *BUDGET])
+    return WorldResults(ResultsWorld("long_term_satisfaction", "?"), runs)
+
+
+def test_the_page_holds_every_world_that_was_measured(tmp_path: Path) -> None:
+    for name in WORLDS:
+        made_up().write(tmp_path / f"{name}.csv")
+    kept = results.read_kept(tmp_path)
+    assert list(kept) == list(WORLDS)
+    pd.testing.assert_frame_equal(kept["boredom"].runs, made_up().runs, check_dtype=False)
 
 
 def test_the_ranking_is_scored_between_random_and_the_oracle() -> None:
     table = ranking(made_up()).set_index("agent")
-    assert list(table.index) == ["patient_oracle", "dqn", "dqn@gamma=0", "random"]
-    assert table["score"].to_dict() == {"patient_oracle": 1.0, "dqn": 0.5, "dqn@gamma=0": 0.25, "random": 0.0}
+    assert list(table.index) == ["patient_oracle", "dqn", "myopic_oracle", "ncf", "dqn@gamma=0", "random"]
+    scores = {"patient_oracle": 1.0, "dqn": 0.5, "myopic_oracle": 0.3, "ncf": 0.275, "dqn@gamma=0": 0.25, "random": 0.0}
+    assert table["score"].to_dict() == scores
     assert table.loc["dqn", "engagement"] == 30.5 and table.loc["dqn", "updates"] == 7
 
 
@@ -69,6 +93,25 @@ def test_a_twin_is_compared_seed_by_seed(monkeypatch: pytest.MonkeyPatch) -> Non
     row = now_and_in_the_end(made_up()).iloc[0]
     assert (row["now"], row["now_low"], row["now_high"]) == (1.0, 1.0, 1.0)
     assert (row["end"], row["end_low"], row["end_high"]) == (-10.0, -10.0, -10.0)
+    assert (row["over_oracle"], row["over_supervised"]) == (8.0, 9.0) and row["shown"]
+
+
+@pytest.mark.parametrize(
+    ("agent", "column", "value"),
+    [
+        ("dqn@gamma=0", "immediate", 0.9),
+        ("dqn@gamma=0", "engagement", 31.0),
+        ("myopic_oracle", "engagement", 30.0),
+        ("ncf", "engagement", 40.0),
+    ],
+)
+def test_one_of_its_clauses_broken_it_does_not_show(
+    agent: str, column: str, value: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ResultsWorld, "twins", lambda self: {"dqn": "dqn@gamma=0"})
+    measured = made_up()
+    measured.runs.loc[(measured.runs["agent"] == agent) & (measured.runs["seed"] == 0), column] = value
+    assert not now_and_in_the_end(measured).iloc[0]["shown"]
 
 
 def test_plans_name_agents_once_and_twins_look_no_step_ahead() -> None:
