@@ -265,7 +265,7 @@ def offline(
     out: Annotated[Path, typer.Option(help="The folder of the results.")] = Path("runs/offline"),
 ) -> None:
     """Rank what real people rated next, among all films they had not rated. Run it again to resume."""
-    from benchmark.offline_report import run_offline
+    from benchmark.offline.report import run_offline
 
     names, chosen = ([part.strip() for part in text.split(",") if part.strip()] for text in (agents, splits))
     parameters, settings = split_settings(set_, names)
@@ -284,7 +284,7 @@ def results(
     workers: Annotated[int, typer.Option(help="Processes. 0: one a core.", parser=whole_number, metavar="N")] = 0,
 ) -> None:
     """Train every agent in four worlds and write the page of results. Run it again to resume."""
-    from benchmark.results import run_results
+    from benchmark.results.measure import run_results
 
     run_results(worlds, quick, data, out, report, workers)
 
@@ -316,7 +316,7 @@ def preview(
     ] = None,
 ) -> None:
     """Draw what users go through with an agent: their state, how long they stay, what they are shown and click."""
-    from benchmark.preview import preview_one
+    from benchmark.preview.command import preview_one
     from benchmark.single import name_and_folder
 
     name, _ = name_and_folder(agent)

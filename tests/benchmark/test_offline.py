@@ -11,11 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark import cli, offline_trials
-from benchmark.offline import judge, observation, ranks, settings_of
-from benchmark.offline_report import MAIN, measured, run_offline, summarise
-from benchmark.offline_split import ASKED, FEWEST_BEFORE, Fold, TimedRatings, folds, read_ratings
-from benchmark.offline_trials import OfflineTest
+from benchmark import cli
+from benchmark.offline import trials
+from benchmark.offline.measure import judge, observation, ranks, settings_of
+from benchmark.offline.report import MAIN, measured, run_offline, summarise
+from benchmark.offline.split import ASKED, FEWEST_BEFORE, Fold, TimedRatings, folds, read_ratings
+from benchmark.offline.trials import OfflineTest
 from recsim_env.agent import NoLog
 from recsim_env.errors import AgentError, DataError, InvalidParameter, RunFolderError
 from tests.made_up import write_movielens
@@ -209,7 +210,7 @@ def test_it_goes_on_where_it_stopped(ratings: TimedRatings, tmp_path: Path, monk
         done.append(label)
         return judge(label, *rest)
 
-    monkeypatch.setattr(offline_trials, "judge", counted)
+    monkeypatch.setattr(trials, "judge", counted)
     again = test.run(tmp_path, lambda *_: None)
     assert done == ["ease"]
     assert first.drop(columns="seconds").equals(again.drop(columns="seconds"))

@@ -13,12 +13,13 @@ import pytest
 from matplotlib.image import imread
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from benchmark import cli, preview
+from benchmark import cli
 from benchmark.evaluation import evaluate
-from benchmark.preview_draw import draw, last_drawn
-from benchmark.preview_items import Histogram, Means, Values, gini, tallies_of
-from benchmark.preview_panels import drawn_fields
-from benchmark.preview_play import EXAMPLES, Block, Journey, names_of, watch
+from benchmark.preview import command
+from benchmark.preview.draw import draw, last_drawn
+from benchmark.preview.items import Histogram, Means, Values, gini, tallies_of
+from benchmark.preview.panels import drawn_fields
+from benchmark.preview.play import EXAMPLES, Block, Journey, names_of, watch
 from recsim_env import Field, Scenario, param
 from recsim_env.agent import Agent, AgentConfig, WorldSpec
 from recsim_env.env import RecVectorEnv
@@ -187,7 +188,7 @@ def test_the_checks_catch_a_user_who_is_already_the_next_sessions(monkeypatch: p
 
 def test_it_is_the_sessions_that_an_evaluation_plays(monkeypatch: pytest.MonkeyPatch) -> None:
     world = Clock(shortest=1)
-    monkeypatch.setattr("benchmark.preview_play.BLOCK", 16)  # and several blocks are played in step
+    monkeypatch.setattr("benchmark.preview.play.BLOCK", 16)  # and several blocks are played in step
     told = evaluate(first_agent(world), world, users=40, seed=1, purpose=Purpose.TEST).table
     table = journey_of(world).table
     for column in table.columns:
@@ -285,22 +286,22 @@ def test_the_command_leaves_a_picture_and_curves_and_tells_what_happened(
 @pytest.fixture
 def quick_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures of nothing, where only the folder matters."""
-    monkeypatch.setattr(preview, "draw", lambda journey, name: np.zeros((8, 8, 3), np.uint8))
+    monkeypatch.setattr(command, "draw", lambda journey, name: np.zeros((8, 8, 3), np.uint8))
 
 
 @pytest.mark.usefixtures("quick_picture")
 def test_an_interrupt_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     journey, out = journey_of(Clock()), tmp_path / "out"
-    preview.write(journey, "Clock", out)
+    command.write(journey, "Clock", out)
     before = {path.name: path.read_bytes() for path in out.iterdir()}
 
     def interrupted(journey: Journey) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(preview, "curves", interrupted)
+    monkeypatch.setattr(command, "curves", interrupted)
     for folder in (out, tmp_path / "another"):
         with pytest.raises(KeyboardInterrupt):
-            preview.write(journey, "Clock", folder)
+            command.write(journey, "Clock", folder)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
@@ -308,7 +309,7 @@ def test_an_interrupt_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.
 @pytest.mark.usefixtures("quick_picture")
 def test_an_earlier_preview_is_replaced(tmp_path: Path) -> None:
     for _ in range(2):
-        preview.write(journey_of(Clock()), "Clock", tmp_path / "out")
+        command.write(journey_of(Clock()), "Clock", tmp_path / "out")
     assert len(list((tmp_path / "out").glob("events.out.tfevents.*"))) == 1
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmark import results, results_plan
-from benchmark.results_plan import WORLDS, ResultsWorld, myopic
-from benchmark.results_tables import BUDGET, COLUMNS, WorldResults, now_and_in_the_end, ranking
+from benchmark.results import measure, plan
+from benchmark.results.plan import WORLDS, ResultsWorld, myopic
+from benchmark.results.tables import BUDGET, COLUMNS, WorldResults, now_and_in_the_end, ranking
 from recsim_env.errors import InvalidParameter, UnknownName
 
 WORLD = "long_term_satisfaction"
@@ -22,18 +22,18 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ResultsWorld, "agents", lambda self, quick: FEW)
     monkeypatch.setattr(ResultsWorld, "twins", lambda self: {"dqn": "dqn@gamma=0"})
     for name, value in (("QUICK_STEPS", 2560), ("QUICK_USERS", 20)):
-        monkeypatch.setattr(results_plan, name, value)
+        monkeypatch.setattr(plan, name, value)
 
 
 def test_a_page_is_written_and_resumed(small: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = tmp_path / "page" / "results.md"
-    results.run_results(WORLD, True, "", tmp_path / "runs", page, workers=1)
+    measure.run_results(WORLD, True, "", tmp_path / "runs", page, workers=1)
     text = page.read_text(encoding="utf-8")
     assert all(f"| {agent} |" in text for agent in FEW)
     assert WORLDS[WORLD].question in text and "2,560 user-steps" in text
     assert (page.parent / "results.png").stat().st_size > 10_000
     capsys.readouterr()
-    results.run_results(WORLD, True, "", tmp_path / "runs", page, workers=1)
+    measure.run_results(WORLD, True, "", tmp_path / "runs", page, workers=1)
     assert page.read_text(encoding="utf-8") == text
     assert capsys.readouterr().out.count(" done, 0 s") == 2 * len(FEW)
 
@@ -43,12 +43,12 @@ def test_the_best_supervised_recommender_gets_more_seeds(
 ) -> None:
     monkeypatch.setattr(ResultsWorld, "agents", lambda self, quick: ["popular", "ncf", "random"])
     for name, value in (("STEPS", 2560), ("USERS", 20), ("SEEDS", 1)):
-        monkeypatch.setattr(results_plan, name, value)
-    monkeypatch.setattr(results, "MORE_SEEDS", 2)
-    monkeypatch.setattr(results, "immediate_of", lambda *_, **__: pd.DataFrame({"agent": ["ncf"] * 2, "seed": [0, 1]}))
-    measured = results.measure(WORLD, False, "", tmp_path, workers=1)
+        monkeypatch.setattr(plan, name, value)
+    monkeypatch.setattr(measure, "MORE_SEEDS", 2)
+    monkeypatch.setattr(measure, "immediate_of", lambda *_, **__: pd.DataFrame({"agent": ["ncf"] * 2, "seed": [0, 1]}))
+    measured = measure.measure(WORLD, False, "", tmp_path, workers=1)
     assert measured.runs[["agent", "seed"]].to_numpy().tolist() == [["ncf", 0], ["ncf", 1]]
-    again = results.measure(WORLD, False, "", tmp_path, workers=1)
+    again = measure.measure(WORLD, False, "", tmp_path, workers=1)
     pd.testing.assert_frame_equal(measured.runs.drop(columns="seconds"), again.runs.drop(columns="seconds"))
 
 
@@ -75,7 +75,7 @@ def made_up() -> WorldResults:
 def test_the_page_holds_every_world_that_was_measured(tmp_path: Path) -> None:
     for name in WORLDS:
         made_up().write(tmp_path / f"{name}.csv")
-    kept = results.read_kept(tmp_path)
+    kept = measure.read_kept(tmp_path)
     assert list(kept) == list(WORLDS)
     pd.testing.assert_frame_equal(kept["boredom"].runs, made_up().runs, check_dtype=False)
 
@@ -124,6 +124,6 @@ def test_plans_name_agents_once_and_twins_look_no_step_ahead() -> None:
 
 def test_mistakes_are_told(tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match="did you mean 'boredom'"):
-        results.run_results("bordom", True, "", tmp_path, tmp_path / "page.md", workers=1)
+        measure.run_results("bordom", True, "", tmp_path, tmp_path / "page.md", workers=1)
     with pytest.raises(InvalidParameter, match="need --data"):
-        results.run_results("movielens", True, "", tmp_path, tmp_path / "page.md", workers=1)
+        measure.run_results("movielens", True, "", tmp_path, tmp_path / "page.md", workers=1)

@@ -15,9 +15,9 @@ from benchmark.bench import Bars
 from benchmark.evaluation import peoples
 from benchmark.experiment import Experiment, claim, locked, run_all
 from benchmark.immediate import immediate_rewards
-from benchmark.results_page import write_page
-from benchmark.results_plan import MORE_SEEDS, WORLDS
-from benchmark.results_tables import BUDGET, WorldResults, best_supervised
+from benchmark.results.page import write_page
+from benchmark.results.plan import MORE_SEEDS, WORLDS
+from benchmark.results.tables import BUDGET, WorldResults, best_supervised
 from benchmark.run import Run, training_envs
 from recsim_env.agent import Agent, WorldSpec, agent_class
 from recsim_env.errors import InvalidParameter, unknown

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.preview_items import GROUPS, Histogram, Means, Tally, Values, gini
-from benchmark.preview_play import FEW, Followed, Journey, names_of
+from benchmark.preview.items import GROUPS, Histogram, Means, Tally, Values, gini
+from benchmark.preview.play import FEW, Followed, Journey, names_of
 
 COLOURS = ["#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb"]  # Paul Tol's, for all eyes
 GROUP_COLOURS = ("#bbbbbb", "#4477aa", "#ee6677")

@@ -11,8 +11,8 @@ import pandas as pd
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmark.listing import table, terminal
-from benchmark.offline_split import read_ratings
-from benchmark.offline_trials import OfflineTest
+from benchmark.offline.split import read_ratings
+from benchmark.offline.trials import OfflineTest
 from benchmark.statistics import interval
 from recsim_env.files import whole
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark.offline import judge, make_agent, settings_of
-from benchmark.offline_split import Fold, TimedRatings, folds, parse_split
+from benchmark.offline.measure import judge, make_agent, settings_of
+from benchmark.offline.split import Fold, TimedRatings, folds, parse_split
 from recsim_env.errors import InvalidParameter, RunFolderError
 from recsim_env.files import whole
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmark.results_plan import SUPERVISED, ResultsWorld
+from benchmark.results.plan import SUPERVISED, ResultsWorld
 from benchmark.statistics import interval
 from recsim_env.files import whole
 

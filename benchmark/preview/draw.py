@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.preview_items import GROUPS, Values
-from benchmark.preview_panels import (
+from benchmark.preview.items import GROUPS, Values
+from benchmark.preview.panels import (
     COLOURS,
     GROUP_COLOURS,
     draw_by_slate,
@@ -20,7 +20,7 @@ from benchmark.preview_panels import (
     draw_survival,
     drawn_fields,
 )
-from benchmark.preview_play import EXAMPLES, MOST, Journey
+from benchmark.preview.play import EXAMPLES, MOST, Journey
 from recsim_env.errors import RecSimError
 
 Draw = Callable[[Any], None]

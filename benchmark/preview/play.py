@@ -10,7 +10,7 @@ import pandas as pd
 
 from agents.torch_tools import one_thread
 from benchmark.evaluation import BLOCK, options_of
-from benchmark.preview_items import Tally, tallies_of
+from benchmark.preview.items import Tally, tallies_of
 from recsim_env.agent import Agent
 from recsim_env.env import RecVectorEnv
 from recsim_env.fields import Field

@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from benchmark.bench import decimals
-from benchmark.results_plan import ROUNDS, SUPERVISED, WORLDS
-from benchmark.results_tables import BUDGET, WorldResults, best_supervised, now_and_in_the_end, ranking
+from benchmark.results.plan import ROUNDS, SUPERVISED, WORLDS
+from benchmark.results.tables import BUDGET, WorldResults, best_supervised, now_and_in_the_end, ranking
 from recsim_env.files import whole
 
 PICTURE = "results.png"

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from agents.impressions import Impressions, ratings_spec
-from benchmark.offline_settings import PRESETS
-from benchmark.offline_split import Fold, TimedRatings
+from benchmark.offline.settings import PRESETS
+from benchmark.offline.split import Fold, TimedRatings
 from recsim_env.agent import Log, NoLog, agent_class, split_label
 from recsim_env.errors import AgentError
 from recsim_env.parameters import build

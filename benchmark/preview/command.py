@@ -13,8 +13,8 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from benchmark.evaluation import COLUMNS, peoples
 from benchmark.listing import table, terminal
-from benchmark.preview_draw import check_matplotlib, draw
-from benchmark.preview_play import MOST, Journey, names_of, watch
+from benchmark.preview.draw import check_matplotlib, draw
+from benchmark.preview.play import MOST, Journey, names_of, watch
 from benchmark.run import Run
 from benchmark.single import find_agent, name_and_folder
 from benchmark.statistics import interval

@@ -1,0 +1,1 @@
+"""Agents that learn from logs, ranked by what real people rated next."""

@@ -1,0 +1,1 @@
+"""What users go through with an agent, as one picture."""

@@ -1,0 +1,1 @@
+"""Every agent in four worlds, as one page."""
