@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 import time
@@ -14,11 +13,9 @@ from typing import Self
 import pandas as pd
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from benchmark.evaluation import COLUMNS
 from benchmark.experiment import Experiment, check_folder, claim, evaluations, locked, run_all
-from benchmark.listing import table, terminal
+from benchmark.rankings import print_measures, print_ranking, ranked
 from benchmark.recorder import Scalars
-from benchmark.statistics import rank_agents
 from recsim_env.errors import InvalidParameter
 from recsim_env.files import whole
 
@@ -103,52 +100,10 @@ def run_bench(experiment: Experiment, out: Path, workers: int) -> None:
             )
             raise
         results = evaluations(experiment, out)
-        rankings = {people: rank_agents(group) for people, group in results.groupby("people", sort=False)}
+        rankings = {str(people): ranked(group) for people, group in results.groupby("people", sort=False)}
         with whole(out / "ranking.csv") as part:
             pd.concat([r.assign(people=p) for p, r in rankings.items()]).to_csv(part, index=False)
     for people, ranking in rankings.items():
-        print_ranking(experiment, str(people), ranking)
+        print_ranking(experiment, people, ranking)
         print_measures(results[results["people"] == people])
     print(f"\nTables: {out}/ranking.csv. Curves: recsim-env tensorboard {out}")
-
-
-def decimals(largest: float) -> int:
-    """Digits after the point that show about three digits of the largest engagement, and one at least."""
-    return min(6, max(1, 2 - math.floor(math.log10(largest)))) if largest > 0 else 1
-
-
-def print_measures(results: pd.DataFrame) -> None:
-    """What the world measures of users at their session's end, where it does."""
-    measures = results.columns.drop([*COLUMNS, "agent"])
-    if not len(measures):
-        return
-    made = table("", "agent", *measures)
-    for agent, means in results.groupby("agent", sort=False)[list(measures)].mean().iterrows():
-        made.add_row(str(agent), *(f"{mean:.3f}" for mean in means))
-    print("\nWhat the world measures at the session's end, means over users:")
-    terminal().print(made)
-
-
-def print_ranking(experiment: Experiment, people: str, ranking: pd.DataFrame) -> None:
-    """The ranking of one group of people on the terminal."""
-    group = "" if people == "all" else f", {people} people"
-    replicate = f"{experiment.seeds} seeds" if experiment.seeds > 1 else "users of one seed"
-    title = (
-        f"{experiment.scenario}{group}: engagement of a session, 95 % intervals over {replicate} "
-        f"({experiment.users:,} users a seed, {experiment.steps:,} user-steps of training)"
-    )
-    made = table("", "rank", "agent", "engagement", "over random, same users", "length", "clicks a step")
-    d = decimals(float(ranking["engagement"].abs().max()))
-    for row in ranking.itertuples():
-        gain = f"{row.gain:+.{d}f} ({row.gain_low:+.{d}f} to {row.gain_high:+.{d}f})" if "gain" in ranking else ""
-        made.add_row(
-            str(row.rank), str(row.agent), f"{row.engagement:.{d}f} ({row.low:.{d}f} to {row.high:.{d}f})", gain,
-            f"{row.length:.1f}", f"{row.click_rate:.3f}",
-        )  # fmt: skip
-    console = terminal()
-    console.print(title, highlight=False)
-    console.print(made)
-    console.print("Agents share a rank while they cannot be told apart from the best of it, user by user.", style="dim")
-    cut = float(ranking["cut"].max())
-    if cut > 0:
-        console.print(f"Up to {100 * cut:.1f} % of an agent's sessions were cut at the horizon.", style="yellow")

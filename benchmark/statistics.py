@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
+
 import numpy as np
 import pandas as pd
 from scipy import stats
@@ -26,10 +28,34 @@ def replicates(table: pd.DataFrame, column: str) -> pd.Series:
     return table.set_index("user")[column]
 
 
-def paired_difference(table: pd.DataFrame, other: pd.DataFrame) -> tuple[float, float, float]:
-    """Mean difference in engagement and its interval, over the same seeds' same users."""
-    difference = replicates(table, "engagement") - replicates(other, "engagement")
-    return float(difference.mean()), *interval(difference.to_numpy())
+@dataclass(frozen=True)
+class Comparison:
+    """One agent's engagement less another's.
+
+    Attributes:
+        mean, low, high: the mean difference and its 95 % interval, paired: the same seeds' same users.
+        paired_error, unpaired_error: standard errors of that mean, and of what it would be with users of its own for
+            each agent. Near policies meet much the same luck, and pairing takes it out; NaN for a single replicate.
+    """
+
+    mean: float
+    low: float
+    high: float
+    paired_error: float
+    unpaired_error: float
+
+
+def compare(table: pd.DataFrame, other: pd.DataFrame) -> Comparison:
+    """An agent's users against another's; columns seed, user and engagement."""
+    one, two = replicates(table, "engagement"), replicates(other, "engagement")
+    difference = (one - two).dropna()
+    paired, unpaired = standard_error(difference), np.hypot(standard_error(one), standard_error(two))
+    return Comparison(float(difference.mean()), *interval(difference.to_numpy()), paired, float(unpaired))
+
+
+def standard_error(values: pd.Series) -> float:
+    """Of the mean of independent values; NaN for a single one."""
+    return float(values.std(ddof=1) / np.sqrt(len(values)))
 
 
 def rank_agents(table: pd.DataFrame) -> pd.DataFrame:
@@ -43,7 +69,7 @@ def rank_agents(table: pd.DataFrame) -> pd.DataFrame:
     rows, rank, leader = [], 1, ordered[0]
     for place, name in enumerate(ordered, start=1):
         own = agents[name]
-        if name != leader and paired_difference(agents[leader], own)[1] > 0:
+        if name != leader and compare(agents[leader], own).low > 0:
             rank, leader = place, name
         rows.append({"rank": rank, **describe_agent(name, own), **gain_over_random(own, agents.get("random"))})
     return pd.DataFrame(rows)
@@ -61,7 +87,8 @@ def describe_agent(name: str, own: pd.DataFrame) -> dict[str, object]:
 
 
 def gain_over_random(own: pd.DataFrame, random: pd.DataFrame | None) -> dict[str, float]:
-    """The paired difference to `random` and its interval, where it is in the table."""
+    """The comparison with `random`, where it is in the table: gain, gain_low, …"""
     if random is None:
         return {}
-    return dict(zip(("gain", "gain_low", "gain_high"), paired_difference(own, random), strict=True))
+    told = asdict(compare(own, random))
+    return {"gain": told.pop("mean")} | {f"gain_{name}": value for name, value in told.items()}

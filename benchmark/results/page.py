@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark.bench import decimals
+from benchmark.rankings import decimals
 from benchmark.results.plan import ROUNDS, SUPERVISED, WORLDS
 from benchmark.results.tables import BUDGET, WorldResults, best_supervised, now_and_in_the_end, ranking
 from recsim_env.files import whole

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from benchmark.statistics import interval, paired_difference, rank_agents
+from benchmark.statistics import compare, interval, rank_agents
 
 
 def table(agent: str, engagement: np.ndarray, users: int = 50) -> pd.DataFrame:
@@ -36,16 +36,31 @@ def test_interval_covers(seeds: int) -> None:
     assert 0.94 < covered < 0.96
 
 
-def test_paired_difference_takes_the_users_luck_out() -> None:
+def test_pairing_takes_the_users_luck_out() -> None:
     a, b = table("a", np.array([100.0, 101.0, 102.0])), table("b", np.array([99.0, 100.1, 100.9]))
-    mean, low, high = paired_difference(a, b)
-    assert mean == pytest.approx(1.0)
-    assert 0 < low < 1 < high < 2
+    found = compare(a, b)
+    assert found.mean == pytest.approx(1.0)
+    assert 0 < found.low < 1 < found.high < 2
+    assert found.paired_error == pytest.approx(stats.sem([1.0, 0.9, 1.1]))
+    means = [one.groupby("seed")["engagement"].mean() for one in (a, b)]
+    assert found.unpaired_error == pytest.approx(np.hypot(*(stats.sem(m) for m in means)))
+    assert found.unpaired_error > 10 * found.paired_error
+
+
+def test_of_one_seed_users_are_the_replicates() -> None:
+    a, b = table("a", np.array([101.0])), table("b", np.array([100.0]))
+    b["engagement"] += np.linspace(-1, 1, len(b))
+    expected = stats.ttest_rel(a["engagement"], b["engagement"]).confidence_interval()
+    found = compare(a, b)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+    independent = stats.ttest_ind(a["engagement"], b["engagement"], equal_var=False)
+    assert found.mean / found.unpaired_error == pytest.approx(independent.statistic)
 
 
 def test_the_same_policy_differs_by_exactly_nothing() -> None:
     a = table("a", np.array([100.0, 90.0]))
-    assert paired_difference(a, a.assign(agent="b")) == (0.0, 0.0, 0.0)
+    found = compare(a, a.assign(agent="b"))
+    assert (found.mean, found.low, found.high, found.paired_error) == (0.0, 0.0, 0.0, 0.0)
 
 
 def test_ranking_states_ties() -> None:

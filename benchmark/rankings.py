@@ -1,0 +1,92 @@
+"""Rankings on the terminal."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from benchmark.evaluation import COLUMNS
+from benchmark.experiment import Experiment
+from benchmark.listing import table, terminal
+from benchmark.scores import FLOOR, REFERENCE, NoScore, normalised
+from benchmark.statistics import rank_agents
+
+
+def ranked(table: pd.DataFrame) -> pd.DataFrame:
+    """The ranking, with normalised scores where the references are there and lie apart."""
+    ranking = rank_agents(table)
+    if REFERENCE not in set(ranking["agent"]):
+        return ranking
+    try:
+        return ranking.merge(normalised(table), on="agent")
+    except NoScore as why:
+        print(why, file=sys.stderr)
+        return ranking
+
+
+def decimals(largest: float) -> int:
+    """Digits after the point that show about three digits of the largest engagement, and one at least."""
+    return min(6, max(1, 2 - math.floor(math.log10(largest)))) if largest > 0 else 1
+
+
+def print_measures(results: pd.DataFrame) -> None:
+    """What the world measures of users at their session's end, where it does."""
+    measures = results.columns.drop([*COLUMNS, "agent"])
+    if not len(measures):
+        return
+    made = table("", "agent", *measures)
+    for agent, means in results.groupby("agent", sort=False)[list(measures)].mean().iterrows():
+        made.add_row(str(agent), *(f"{mean:.3f}" for mean in means))
+    print("\nWhat the world measures at the session's end, means over users:")
+    terminal().print(made)
+
+
+def span(row: Mapping[Any, Any], value: str, ends: tuple[str, str], form: str) -> str:
+    """A figure of a row and its interval."""
+    return f"{row[value]:{form}} ({row[ends[0]]:{form}} to {row[ends[1]]:{form}})"
+
+
+def print_ranking(experiment: Experiment, people: str, ranking: pd.DataFrame) -> None:
+    """The ranking of one group of people on the terminal."""
+    group = "" if people == "all" else f", {people} people"
+    replicate = f"{experiment.seeds} seeds" if experiment.seeds > 1 else "users of one seed"
+    title = (
+        f"{experiment.scenario}{group}: engagement of a session, 95 % intervals over {replicate} "
+        f"({experiment.users:,} users a seed, {experiment.steps:,} user-steps of training)"
+    )
+    made = table("", "rank", "agent", "engagement", "over random, same users", "length", "clicks a step")
+    d = decimals(float(ranking["engagement"].abs().max()))
+    for row in ranking.to_dict("records"):
+        gain = span(row, "gain", ("gain_low", "gain_high"), f"+.{d}f") if "gain" in ranking else ""
+        engagement = span(row, "engagement", ("low", "high"), f".{d}f")
+        made.add_row(
+            str(row["rank"]), str(row["agent"]), engagement, gain, f"{row['length']:.1f}", f"{row['click_rate']:.3f}"
+        )
+    console = terminal()
+    console.print(title, highlight=False)
+    console.print(made)
+    console.print("Agents share a rank while they cannot be told apart from the best of it, user by user.", style="dim")
+    cut = float(ranking["cut"].max())
+    if cut > 0:
+        console.print(f"Up to {100 * cut:.1f} % of an agent's sessions were cut at the horizon.", style="yellow")
+    if "gain" in ranking:
+        print_scores(ranking, d)
+
+
+def print_scores(ranking: pd.DataFrame, d: int) -> None:
+    """What pairing is worth, and scores where there are some."""
+    scored = "score" in ranking
+    made = table("", "agent", *(("score",) if scored else ()), "error, same users", "error, users of their own")
+    for row in ranking[ranking["agent"] != FLOOR].to_dict("records"):
+        score = (span(row, "score", ("score_low", "score_high"), ".2f"),) if scored else ()
+        errors = (f"{row[f'gain_{kind}_error']:.{d + 1}f}" for kind in ("paired", "unpaired"))
+        made.add_row(str(row["agent"]), *score, *errors)
+    console = terminal()
+    console.print(f"\nThe standard error of what an agent earns over {FLOOR}, as it is and unpaired:", highlight=False)
+    console.print(made)
+    if scored:
+        console.print(f"Score: 0 is {FLOOR}, 1 is {REFERENCE}; it may be exceeded.", style="dim")
