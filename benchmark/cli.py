@@ -210,6 +210,9 @@ def collect(
     ] = 0,
     users: Annotated[int, typer.Option(help="Users, with --steps.", parser=whole_number, metavar="N")] = 1000,
     seed: Annotated[int, typer.Option(help="Which users and slates.", parser=whole_number, metavar="N")] = 0,
+    seen_by: Annotated[
+        str, typer.Option(help="Log also what this agent sees of users: a name, or the folder of a trained one.")
+    ] = "",
     set_: Settings = None,
 ) -> None:
     """Log what an agent shows and how users answer, with propensities, to Parquet."""
@@ -218,7 +221,28 @@ def collect(
 
     name, _ = name_and_folder(agent)
     parameters, settings = split_settings(set_, [name])
-    run_collect(scenario, parameters, agent, settings.get(name, {}), sessions, steps, users, seed, out)
+    run_collect(scenario, parameters, agent, settings.get(name, {}), sessions, steps, users, seed, out, seen_by)
+
+
+@app.command()
+def ope(
+    logs: Annotated[Path, typer.Argument(help="Logged interactions with propensities: Parquet, as collect writes it.")],
+    scenario: Annotated[str, typer.Option(help="The world: a name, name:preset, file.yaml, or file.py:Class.")],
+    agent: AgentOption,
+    greedy: Annotated[
+        float, typer.Option(help="The share of steps at which its slates are shown; at the others random ones are.")
+    ] = 1.0,
+    horizon: Annotated[int, typer.Option(help="Steps of a session.", parser=whole_number, metavar="N")] = 10,
+    truth: Annotated[
+        int, typer.Option(help="Simulate so many users to know the truth; 0: do not.", parser=whole_number, metavar="N")
+    ] = 20_000,
+    seed: Annotated[int, typer.Option(help="Of bootstraps and of those users.", parser=whole_number, metavar="N")] = 0,
+    set_: Settings = None,
+) -> None:
+    """Tell from logs of one policy what another would earn, and how wrong each estimate is."""
+    from benchmark.ope.command import run_ope
+
+    run_ope(logs, scenario, split_settings(set_, [])[0], agent, greedy, horizon, truth, seed)
 
 
 @app.command()

@@ -18,7 +18,7 @@ from recsim_env.env import Observation, RecVectorEnv
 from recsim_env.errors import AgentError, DataError, InvalidParameter
 from recsim_env.fitting.sessions import take
 from recsim_env.layout import build_layout
-from recsim_env.logs import Interactions, collect, log_step, stack
+from recsim_env.logs import BehaviourPolicy, Interactions, collect, log_step, stack
 from recsim_env.registration import find_world
 from recsim_env.scenario import Scenario
 from recsim_env.simulator import Options
@@ -68,9 +68,9 @@ def ready_agent(scenario: str, parameters: dict[str, Any], agent: str, settings:
 
 
 def first_sessions_of(
-    world: Scenario, policy: Logged, options: dict[str, Any], sessions: int, seed: int
+    world: Scenario, policy: BehaviourPolicy, options: dict[str, Any], sessions: int, seed: int, most: int = 0
 ) -> Interactions:
-    """The first sessions of so many users, each whole."""
+    """The first sessions of so many users, each whole, or its first `most` steps."""
     parts = []
     for first in range(0, sessions, BLOCK):
         envs = RecVectorEnv(world, min(BLOCK, sessions - first), Options(first_user=first, **options))
@@ -81,12 +81,13 @@ def first_sessions_of(
             rows = Interactions(**row)
             parts.append(vars(take(rows, np.flatnonzero(playing))))
             playing &= ~(rows.terminated | rows.truncated)
+            playing &= (most == 0) | (rows.step + 1 < most)
     return Interactions(**{name: stack([part[name] for part in parts]) for name in parts[0]})
 
 
 def run_collect(
     scenario: str, parameters: dict[str, Any], agent: str, settings: dict[str, Any], sessions: int, steps: int,
-    users: int, seed: int, out: Path,
+    users: int, seed: int, out: Path, seen_by: str = "",
 ) -> None:  # fmt: skip
     """Log whole first sessions, or so many steps of users side by side, and write them.
 
@@ -102,6 +103,8 @@ def run_collect(
     check_size(world, sessions or steps)
     policy = ready_agent(scenario, parameters, agent, settings, seed)
     options = options_of(type(policy.agent), policy.agent.config, "partial")
+    if seen_by:
+        options = joined(options, options_of_agent(scenario, parameters, seen_by), policy.name, seen_by)
     with one_thread():
         if sessions:
             log = first_sessions_of(world, policy, options, sessions, seed)
@@ -112,6 +115,26 @@ def run_collect(
     log.to_parquet(out)
     people = len(np.unique(log.user))
     print(f"{out}: {len(log):,} user-steps of {people:,} users, slates by {policy.name}")
+
+
+def options_of_agent(scenario: str, parameters: dict[str, Any], agent: str) -> dict[str, Any]:
+    """What an agent sees, by its name or the folder of a trained one."""
+    made = ready_agent(scenario, parameters, agent, {}, 0).agent
+    return options_of(type(made), made.config, "partial")
+
+
+def joined(options: dict[str, Any], more: dict[str, Any], name: str, other: str) -> dict[str, Any]:
+    """What two agents see together.
+
+    Raises:
+        InvalidParameter: they must see something in different ways.
+    """
+    for key in options.keys() & more.keys():
+        if options[key] != more[key]:
+            raise InvalidParameter(
+                f"--seen-by {other} needs {key}={more[key]}, but {name}, whose slates are logged, {key}={options[key]}"
+            )
+    return {**options, **more}
 
 
 def check_size(world: Scenario, rows: int) -> None:

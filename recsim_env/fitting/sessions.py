@@ -13,7 +13,7 @@ from recsim_env.layout import build_layout
 from recsim_env.logs import Interactions
 from recsim_env.scenario import Scenario
 
-FEWEST = 200  # sessions; a covariance of moments from fewer says little
+FEWEST = 200  # sessions; what fewer say is mostly luck
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def first_sessions(log: Interactions, scenario: Scenario) -> Sessions:
     edges = np.flatnonzero(np.r_[True, log.user[1:] != log.user[:-1], True]) if len(log) else np.zeros(1, int)
     sessions = cut_at_the_shortest(whole_from_the_start(Sessions(log, edges, scenario.horizon)))
     if len(sessions) < FEWEST:
-        raise DataError(f"a fit needs {FEWEST} users' first sessions from step 0 on, but the log holds {len(sessions)}")
+        raise DataError(f"this needs {FEWEST} users' first sessions from step 0 on, but the log holds {len(sessions)}")
     if not (sessions.log.responses["clicked"] > 0).any():
         raise DataError("nothing in the log was clicked, so it does not say what users like")
     return sessions

@@ -1,0 +1,93 @@
+"""How good off-policy estimates are, over many logs: the table of docs/off-policy.md.
+
+    python perf/ope.py [--logs 100] [--sessions 20000] [--horizons 5 60]
+
+interest_evolution with a slate of 1 of 10 candidates; random slates are logged, and mixtures with a lin_ucb that was
+trained for 20,000 user-steps are evaluated. The truth is the mean of 200,000 simulated users.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+from multiprocessing import get_context
+from typing import Any
+
+import pandas as pd
+
+from agents.random_slates import RandomSlates
+from agents.torch_tools import one_thread
+from benchmark.collect import first_sessions_of
+from benchmark.evaluation import options_of
+from benchmark.ope.evaluation import LoggedSessions
+from benchmark.ope.target import Target
+from benchmark.ope.truth import true_return
+from benchmark.run import Run
+from benchmark.single import find_agent
+from recsim_env.agent import Agent, AgentConfig
+from recsim_env.fitting.sessions import first_sessions
+
+RUN = Run("interest_evolution", {"num_candidates": 10, "slate_size": 1}, "lin_ucb", {}, 0, 20_000, 1)
+GREEDY, TRUTH = (0.1, 0.3, 1.0), 200_000
+
+
+@cache
+def agent() -> Agent:
+    """The same in every process: training is repeatable."""
+    return find_agent(RUN, "")
+
+
+def options() -> dict[str, Any]:
+    """What it sees."""
+    return options_of(type(agent()), agent().config, "partial")
+
+
+def rows_of_log(seed: int, sessions: int, horizon: int) -> list[tuple[Any, ...]]:
+    """Every estimate from one log."""
+    behaviour = RandomSlates(AgentConfig(), agent().spec)
+    with one_thread():
+        log = first_sessions_of(RUN.world(), behaviour, options(), sessions, seed, horizon)
+        logged = LoggedSessions(first_sessions(log, RUN.world()), agent(), horizon, seed)
+        return [
+            (horizon, greedy, name, seed, one.value, one.low, one.high, one.sample_size)
+            for greedy in GREEDY
+            for name, one in logged.estimates(greedy).items()
+        ]
+
+
+def measured(logs: int, sessions: int, horizons: list[int]) -> Iterator[tuple[Any, ...]]:
+    """Every estimate from every log, as they come."""
+    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:
+        work = [pool.submit(rows_of_log, seed, sessions, horizon) for horizon in horizons for seed in range(logs)]
+        for k, future in enumerate(work, start=1):
+            print(f"[{k}/{len(work)}] logs", flush=True)
+            yield from future.result()
+
+
+def main() -> None:
+    """Print a row an estimator."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--logs", type=int, default=100)
+    parser.add_argument("--sessions", type=int, default=20_000)
+    parser.add_argument("--horizons", type=int, nargs="+", default=[5, 60])
+    arguments = parser.parse_args()
+    columns = ["horizon", "greedy", "estimator", "seed", "value", "low", "high", "sample_size"]
+    table = pd.DataFrame(measured(arguments.logs, arguments.sessions, arguments.horizons), columns=columns)
+    print("\n| horizon | greedy | truth | estimator | bias | root mean square error | coverage | effective sessions |")
+    print("|---|---|---|---|---|---|---|---|")
+    for (horizon, greedy), group in table.groupby(["horizon", "greedy"]):
+        truth = true_return(Target(agent(), greedy), RUN.world(), options(), horizon, TRUTH, seed=0).value
+        for name, own in group.groupby("estimator", sort=False):
+            error = own["value"] - truth
+            covered = ((own["low"] <= truth) & (truth <= own["high"])).mean()
+            print(
+                f"| {horizon} | {100 * greedy:.0f} % | {truth:.2f} | {name} | {error.mean():+.2f} | "
+                f"{(error**2).mean() ** 0.5:.2f} | {100 * covered:.0f} % | {own['sample_size'].median():,.0f} |"
+            )
+
+
+if __name__ == "__main__":
+    main()
