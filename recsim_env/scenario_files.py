@@ -4,33 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import re
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pydantic
-import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from recsim_env.errors import InvalidParameter, ScenarioError, UnknownName, unknown
+from recsim_env.errors import InvalidParameter, UnknownName, unknown
 from recsim_env.parameters import check_range, convert, hints
 from recsim_env.scenario import Scenario
+from recsim_env.yaml_files import Marked, read_marked
 
-FLOAT = re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$")
 HOLDS = "must hold 'scenario:' and 'parameters:'"
-MEANINGS = {
-    "missing": "is missing; give a name, name:preset, file.yaml or file.py:Class",
-    "string_type": "must be text",
-    "dict_type": "must hold one 'name: value' a line, indented",
-}
-
-Lines = Mapping[tuple[str, ...], int]
 
 
 class ScenarioFile(BaseModel):
@@ -45,108 +35,12 @@ class ScenarioFile(BaseModel):
     parameters: dict[str, Any] = pydantic.Field({}, description="The scenario's parameters, by name.")
 
 
-@dataclass(frozen=True)
-class Marked:
-    """A file's content, and the lines on which its keys stand."""
-
-    path: Path
-    content: ScenarioFile
-    lines: Lines
-
-    def at(self, *keys: str) -> str:
-        """File and line of a key."""
-        return place(self.path, self.lines, keys)
+def read_scenario_file(path: Path) -> Marked[ScenarioFile]:
+    """The content of a YAML file; raises as `read_marked`."""
+    return read_marked(path, ScenarioFile, "scenario", HOLDS)
 
 
-def place(path: Path, lines: Lines, keys: tuple[str, ...]) -> str:
-    """File and line of a key, or of what it should stand under."""
-    line = next((lines[keys[:n]] for n in range(len(keys), 0, -1) if keys[:n] in lines), 1)
-    return f"{path}, line {line}"
-
-
-class Loader(yaml.SafeLoader):
-    """YAML 1.1 in which 1e-3 is a number, as it is in YAML 1.2 and for editors."""
-
-
-Loader.add_implicit_resolver("tag:yaml.org,2002:float", FLOAT, list("-+.0123456789"))
-
-
-# -- reading -------------------------------------------------------------------------------------------
-
-
-def read_scenario_file(path: Path) -> Marked:
-    """The content of a YAML file.
-
-    Raises:
-        ScenarioError: it cannot be read, is not YAML, is empty, holds a key twice or a key's value is of the
-            wrong type. UnknownName: it holds another key. Each with the line.
-    """
-    try:
-        content, lines = parse(path, path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ScenarioError(f"cannot read the scenario file {path}: {getattr(error, 'strerror', error)}") from None
-    if content is None:
-        raise ScenarioError(f"{path} is empty; it {HOLDS}")
-    if not isinstance(content, dict):
-        raise ScenarioError(f"{path} {HOLDS}, not {type(content).__name__}")
-    try:
-        return Marked(path, ScenarioFile.model_validate(content), lines)
-    except ValidationError as error:
-        raise explained(path, lines, error) from None
-
-
-def parse(path: Path, text: str) -> tuple[Any, Lines]:
-    """A YAML text as plain values, and the lines of its keys and of those below `parameters`."""
-    loader = Loader(text)
-    try:
-        node = loader.get_single_node()
-        lines = lines_of(path, node)
-        return (None if node is None else loader.construct_document(node)), lines
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f"{path}, line {mark.line + 1}" if mark else str(path)
-        advice = "; indent with spaces, since YAML takes no tabs" if "'\\t'" in str(error.problem) else ""
-        words = " ".join(str(part) for part in (error.context, error.problem) if part)
-        raise ScenarioError(f"{where} is not YAML: {words}{advice}") from None
-    except yaml.YAMLError as error:
-        raise ScenarioError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
-    finally:
-        loader.dispose()
-
-
-def lines_of(path: Path, node: yaml.Node | None, above: tuple[str, ...] = ()) -> dict[tuple[str, ...], int]:
-    """The line of each key, two levels deep; refuses a key that stands twice, of which YAML keeps the last."""
-    found: dict[tuple[str, ...], int] = {}
-    for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
-        keys, line = (*above, str(key.value)), key.start_mark.line + 1
-        if keys in found:
-            raise ScenarioError(f"{path}, line {line}: {keys[-1]!r} stands in line {found[keys]} too; keep one of them")
-        found[keys] = line
-        if not above:
-            found |= lines_of(path, value, keys)
-    return found
-
-
-def explained(path: Path, lines: Lines, error: ValidationError) -> ScenarioError | UnknownName:
-    """The first thing that is wrong with the structure, in one line."""
-    found = error.errors()
-    first = next(
-        (e for e in found if e["type"] == "extra_forbidden"), found[0]
-    )  # a misspelt key explains a missing one
-    keys = tuple(str(part) for part in first["loc"])
-    where, key = place(path, lines, keys), keys[0]
-    if first["type"] == "extra_forbidden":
-        return UnknownName(f"{where}: {unknown('key', key, ScenarioFile.model_fields)}")
-    if len(keys) > 1:
-        return ScenarioError(f"{where}: the name of a parameter must be text, not {keys[1]}")
-    given = "" if first["type"] == "missing" else f", not {first['input']!r}"
-    return ScenarioError(f"{where}: {key} {MEANINGS.get(first['type'], first['msg'])}{given}")
-
-
-# -- parameters ----------------------------------------------------------------------------------------
-
-
-def check_parameters(file: Marked, world: str, scenario: type[Scenario]) -> None:
+def check_parameters(file: Marked[ScenarioFile], world: str, scenario: type[Scenario]) -> None:
     """Whether the scenario has the file's parameters, and takes their values.
 
     Raises:
