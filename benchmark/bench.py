@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from pathlib import Path
@@ -13,10 +12,11 @@ from typing import Self
 import pandas as pd
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from benchmark.experiment import Experiment, check_folder, claim, evaluations, locked, run_all
-from benchmark.rankings import print_measures, print_ranking, ranked
+from benchmark.executors.execution import Executor, run_all
+from benchmark.experiment import Experiment
+from benchmark.folder import check_folder, claim, evaluations, locked
+from benchmark.rankings import print_across, print_measures, print_ranking, ranked
 from benchmark.recorder import Scalars
-from recsim_env.errors import InvalidParameter
 from recsim_env.files import whole
 
 
@@ -24,7 +24,7 @@ class Bars:
     """A bar a running run; plain lines where the output is not a terminal."""
 
     def __init__(self, experiment: Experiment) -> None:
-        self.runs, self.began = experiment.runs(), time.monotonic()
+        self.runs, self.worlds, self.began = experiment.runs(), len(experiment.worlds), time.monotonic()
         self.live = sys.stdout.isatty()
         columns = (
             SpinnerColumn(),
@@ -53,7 +53,8 @@ class Bars:
         self.bars.stop()
 
     def name(self, number: int) -> str:
-        return f"{self.runs[number].agent} seed {self.runs[number].seed}"
+        run = self.runs[number]
+        return f"{run.agent} seed {run.seed}" + (f" in {run.scenario}" if self.worlds > 1 else "")
 
     def update(self, number: int, step: int, scalars: Scalars) -> None:
         reward, fps = scalars.get("eval/mean_reward"), scalars.get("time/fps")
@@ -75,23 +76,22 @@ class Bars:
         self.bars.console.print(line, highlight=False) if self.live else print(line, flush=True)
 
 
-def run_bench(experiment: Experiment, out: Path, workers: int) -> None:
-    """Check, run what is missing, write ranking.csv, and print the ranking.
+def run_bench(experiment: Experiment, out: Path, executor: Executor) -> None:
+    """Check, run what is missing, write ranking.csv, and print the rankings.
 
     Raises:
         RecSimError: of any kind, before anything starts.
     """
-    if workers < 0:
-        raise InvalidParameter(f"--workers must be 0 (one a core) or more, not {workers}")
-    scenario = experiment.check()
+    worlds = experiment.check()
     check_folder(experiment, out)
-    if scenario.summary():
-        print(f"{experiment.scenario}: {scenario.summary()}", flush=True)
+    for name, scenario in worlds.items():
+        if scenario.summary():
+            print(f"{name}: {scenario.summary()}", flush=True)
     with locked(out):
         claim(experiment, out)
         try:
             with Bars(experiment) as bars:
-                run_all(experiment, out, workers or os.cpu_count() or 1, bars)
+                run_all(experiment, out, executor, bars)
         except KeyboardInterrupt:
             whole_runs = sum(run.folder(out).exists() for run in experiment.runs())
             print(
@@ -100,10 +100,16 @@ def run_bench(experiment: Experiment, out: Path, workers: int) -> None:
             )
             raise
         results = evaluations(experiment, out)
-        rankings = {str(people): ranked(group) for people, group in results.groupby("people", sort=False)}
+        rankings = {
+            (str(world), str(people)): ranked(group)
+            for (world, people), group in results.groupby(["scenario", "people"], sort=False)
+        }
         with whole(out / "ranking.csv") as part:
-            pd.concat([r.assign(people=p) for p, r in rankings.items()]).to_csv(part, index=False)
-    for people, ranking in rankings.items():
-        print_ranking(experiment, people, ranking)
-        print_measures(results[results["people"] == people])
+            labelled = (ranking.assign(scenario=world, people=group) for (world, group), ranking in rankings.items())
+            pd.concat(labelled).to_csv(part, index=False)
+    for (world, people), ranking in rankings.items():
+        print_ranking(experiment, world, people, ranking)
+        print_measures(results[(results["scenario"] == world) & (results["people"] == people)])
+    if len(worlds) > 1:
+        print_across(results)
     print(f"\nTables: {out}/ranking.csv. Curves: recsim-env tensorboard {out}")

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from recsim_env.errors import InvalidParameter, RecSimError
-
-if TYPE_CHECKING:
-    from benchmark.experiment import Experiment
 
 BENCH_AGENTS = "dqn,ncf,tabular_q,popular,myopic_oracle,random"  # the longest first
 OFFLINE_AGENTS = "popular,item_knn,als,ease,ncf"
@@ -76,7 +73,10 @@ def split_settings(texts: list[str] | None, agents: list[str]) -> tuple[dict[str
 
 @app.command()
 def bench(
-    scenario: Scenario = "interest_evolution",
+    context: typer.Context,
+    scenario: Annotated[
+        str, typer.Argument(help="A name, name:preset, file.yaml, or file.py:Class; or the file of an experiment.")
+    ] = "interest_evolution",
     agents: Annotated[str, typer.Option(help="Agents, separated by commas.")] = BENCH_AGENTS,
     seeds: Annotated[
         int, typer.Option(help="How often each agent is trained, from seeds 0, 1, …", parser=whole_number, metavar="N")
@@ -89,15 +89,40 @@ def bench(
     out: Annotated[Path | None, typer.Option(help="The folder of the runs. Default: runs/SCENARIO.")] = None,
     observe: Observe = "partial",
     workers: Annotated[int, typer.Option(help="Processes. 0: one a core.", parser=whole_number, metavar="N")] = 0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check all, and estimate the time from a probe.")] = False,
 ) -> None:
     """Train agents, evaluate them on users nobody trained on, and rank them. Run it again to resume."""
     from benchmark.bench import run_bench
+    from benchmark.executors.local import Local
     from benchmark.experiment import Experiment
+    from benchmark.experiment_files import is_experiment, read_experiment
+    from benchmark.probe import print_estimate
 
-    names = [name.strip() for name in agents.split(",") if name.strip()]
-    parameters, settings = split_settings(set_, names)
-    experiment: Experiment = Experiment(scenario, parameters, names, settings, seeds, steps, users, observe)
-    run_bench(experiment, out or Path("runs") / Path(scenario.replace(":", "-")).stem, workers)
+    if workers < 0:
+        raise InvalidParameter(f"--workers must be 0 (one a core) or more, not {workers}")
+    if is_experiment(scenario):
+        refuse_with_file(context, scenario)
+        experiment = read_experiment(Path(scenario))
+    else:
+        names = [name.strip() for name in agents.split(",") if name.strip()]
+        if len(set(names)) < len(names):
+            raise InvalidParameter(f"--agents names an agent twice: {', '.join(names)}")
+        parameters, settings = split_settings(set_, names)
+        told = {name: settings.get(name, {}) for name in names}
+        experiment = Experiment({scenario: parameters}, told, seeds, steps, users, observe)
+    if dry_run:
+        print_estimate(experiment, workers)
+    else:
+        run_bench(experiment, out or Path("runs") / Path(scenario.replace(":", "-")).stem, Local(workers))
+
+
+def refuse_with_file(context: typer.Context, scenario: str) -> None:
+    """Raise `InvalidParameter` where an option is given that the experiment's file tells."""
+    for name in ("agents", "seeds", "steps", "users", "set_", "observe"):
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            option = "--" + name.strip("_")
+            raise InvalidParameter(f"{option} does not go with an experiment's file; write it into {scenario}")
 
 
 @app.command()

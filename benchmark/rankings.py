@@ -7,12 +7,14 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from benchmark.aggregates import bootstrap_interval, interquartile_mean, probability_of_improvement
 from benchmark.evaluation import COLUMNS
 from benchmark.experiment import Experiment
 from benchmark.listing import table, terminal
-from benchmark.scores import FLOOR, REFERENCE, NoScore, normalised
+from benchmark.scores import FLOOR, REFERENCE, NoScore, normalised, score_matrix
 from benchmark.statistics import rank_agents
 
 
@@ -35,7 +37,7 @@ def decimals(largest: float) -> int:
 
 def print_measures(results: pd.DataFrame) -> None:
     """What the world measures of users at their session's end, where it does."""
-    measures = results.columns.drop([*COLUMNS, "agent"])
+    measures = results.dropna(axis=1, how="all").columns.drop([*COLUMNS, "agent", "scenario"], errors="ignore")
     if not len(measures):
         return
     made = table("", "agent", *measures)
@@ -50,12 +52,12 @@ def span(row: Mapping[Any, Any], value: str, ends: tuple[str, str], form: str) -
     return f"{row[value]:{form}} ({row[ends[0]]:{form}} to {row[ends[1]]:{form}})"
 
 
-def print_ranking(experiment: Experiment, people: str, ranking: pd.DataFrame) -> None:
-    """The ranking of one group of people on the terminal."""
+def print_ranking(experiment: Experiment, world: str, people: str, ranking: pd.DataFrame) -> None:
+    """The ranking of one group of people of a world on the terminal."""
     group = "" if people == "all" else f", {people} people"
     replicate = f"{experiment.seeds} seeds" if experiment.seeds > 1 else "users of one seed"
     title = (
-        f"{experiment.scenario}{group}: engagement of a session, 95 % intervals over {replicate} "
+        f"{world}{group}: engagement of a session, 95 % intervals over {replicate} "
         f"({experiment.users:,} users a seed, {experiment.steps:,} user-steps of training)"
     )
     made = table("", "rank", "agent", "engagement", "over random, same users", "length", "clicks a step")
@@ -90,3 +92,23 @@ def print_scores(ranking: pd.DataFrame, d: int) -> None:
     console.print(made)
     if scored:
         console.print(f"Score: 0 is {FLOOR}, 1 is {REFERENCE}; it may be exceeded.", style="dim")
+
+
+def print_across(results: pd.DataFrame) -> None:
+    """The agents over all worlds, by their scores; nothing but the reason where there are none."""
+    known = {str(world): own[own["people"] == own["people"].iloc[0]] for world, own in results.groupby("scenario")}
+    console = terminal()
+    try:
+        scores = score_matrix(known)
+    except NoScore as why:
+        console.print(f"\nNothing over all worlds: {why}", highlight=False)
+        return
+    rng, ordered = np.random.default_rng(0), sorted(scores, key=lambda name: -interquartile_mean(scores[name]))
+    made = table("", "agent", "interquartile mean of scores", "beats the first")
+    for name in ordered:
+        low, high = bootstrap_interval(interquartile_mean, [scores[name]], rng)
+        beats = 100 * probability_of_improvement(scores[name], scores[ordered[0]])
+        made.add_row(name, f"{interquartile_mean(scores[name]):.2f} ({low:.2f} to {high:.2f})", f"{beats:.0f} %")
+    console.print(f"\nOver {len(known)} worlds, of all runs' scores:", highlight=False)
+    console.print(made)
+    console.print("Bootstrapped over seeds; with few seeds too narrow, see docs/statistics.md.", style="dim")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
@@ -13,7 +12,10 @@ import pandas as pd
 
 from benchmark.bench import Bars
 from benchmark.evaluation import peoples
-from benchmark.experiment import Experiment, claim, locked, run_all
+from benchmark.executors.execution import run_all
+from benchmark.executors.local import Local
+from benchmark.experiment import Experiment
+from benchmark.folder import claim, locked
 from benchmark.immediate import immediate_rewards
 from benchmark.results.page import write_page
 from benchmark.results.plan import MORE_SEEDS, WORLDS
@@ -50,7 +52,7 @@ def measure(name: str, quick: bool, data: str, out: Path, workers: int) -> World
     if world.scenario == "movielens" and not data:
         raise InvalidParameter("the results of movielens need --data, the folder or zip of your ratings")
     experiment, folder = world.experiment(quick, data), out / name
-    scenario = experiment.check()
+    scenario = experiment.check()[world.scenario]
     with locked(folder):
         claim(experiment, folder)
         go_on(experiment, folder, workers)
@@ -65,7 +67,7 @@ def measure(name: str, quick: bool, data: str, out: Path, workers: int) -> World
 def go_on(experiment: Experiment, folder: Path, workers: int) -> None:
     """Execute the runs that are missing, with their progress."""
     with Bars(experiment) as bars:
-        run_all(experiment, folder, workers or os.cpu_count() or 1, bars)
+        run_all(experiment, folder, Local(workers), bars)
 
 
 def runs_of(runs: Iterable[Run], folder: Path) -> pd.DataFrame:

@@ -57,7 +57,8 @@ class ResultsWorld:
         twins = self.twins()
         more = [label for pair in twins.items() if pair[0] in ("dqn", self.slate_q) for label in pair]
         seeds_of = {} if quick else dict.fromkeys(more, MORE_SEEDS)
-        return Experiment(self.scenario, parameters, self.agents(quick), {}, seeds, steps, users, "partial", seeds_of)
+        agents: dict[str, dict[str, Any]] = {label: {} for label in self.agents(quick)}
+        return Experiment({self.scenario: parameters}, agents, seeds, steps, users, "partial", seeds_of)
 
 
 def myopic(label: str) -> str:

@@ -14,14 +14,18 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from benchmark.bench import Bars
-from benchmark.experiment import Experiment, claim, evaluations, locked, run_all
+from benchmark.executors.execution import run_all
+from benchmark.executors.local import Local
+from benchmark.experiment import Experiment
+from benchmark.folder import claim, evaluations, locked
 from benchmark.recorder import Scalars
 from benchmark.run import Run
 from recsim_env.errors import RunFolderError
 
 WORLD = f"{Path(__file__).parents[1] / 'worlds.py'}:TinyWorld"
 AGENTS = ("random", "myopic_oracle", "tabular_q", "dqn")
-EXPERIMENT = Experiment(WORLD, {}, AGENTS, {"tabular_q": {"alpha": "0.1"}}, 2, 4000, 60)
+SETTINGS = {agent: {"alpha": "0.1"} if agent == "tabular_q" else {} for agent in AGENTS}
+EXPERIMENT = Experiment({WORLD: {}}, SETTINGS, 2, 4000, 60)
 
 
 class Quiet:
@@ -44,7 +48,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "tiny"
     progress = Quiet()
     claim(EXPERIMENT, folder)
-    run_all(EXPERIMENT, folder, 2, progress)
+    run_all(EXPERIMENT, folder, Local(2), progress)
     assert sorted(progress.finished) == list(range(8))
     assert all(step == 4000 for step in progress.steps.values())
     return folder
@@ -97,7 +101,7 @@ def test_the_number_of_workers_and_a_second_go_change_nothing(out: Path, tmp_pat
     for run in EXPERIMENT.runs():
         if run.seed == 1:
             shutil.rmtree(run.folder(again))
-    run_all(EXPERIMENT, again, 1, Quiet())
+    run_all(EXPERIMENT, again, Local(1), Quiet())
     assert [run.folder(again).stat().st_mtime_ns for run in kept] == stamps
     for run in EXPERIMENT.runs():
         one, two = (run.folder(folder) / "evaluation.parquet" for folder in (out, again))
@@ -105,7 +109,7 @@ def test_the_number_of_workers_and_a_second_go_change_nothing(out: Path, tmp_pat
 
 
 def test_another_experiment_is_refused(out: Path) -> None:
-    other = Experiment(WORLD, {}, AGENTS, {}, 2, 5000, 60)
+    other = Experiment({WORLD: {}}, SETTINGS, 2, 5000, 60)
     with pytest.raises(RunFolderError, match="holds another experiment"):
         claim(other, out)
 

@@ -1,0 +1,1 @@
+"""Who executes runs: processes of this machine, or a cluster."""
