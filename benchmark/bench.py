@@ -57,7 +57,7 @@ class Bars:
         return f"{run.agent} seed {run.seed}" + (f" in {run.scenario}" if self.worlds > 1 else "")
 
     def update(self, number: int, step: int, scalars: Scalars) -> None:
-        reward, fps = scalars.get("eval/mean_reward"), scalars.get("time/fps")
+        reward, fps = scalars.get("eval/engagement"), scalars.get("time/fps")
         latest = (f"engagement {reward:.1f}" if reward is not None else "") + (f", {fps:,.0f} steps/s" if fps else "")
         with self.lock:
             if number in self.finished:

@@ -1,12 +1,57 @@
-"""TensorBoard on the loopback address."""
+"""TensorBoard: what runs write for it beside their curves, and itself on the loopback address."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from recsim_env.errors import InvalidParameter, RecSimError, RunFolderError
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+    from benchmark.evaluation import Evaluation
+    from benchmark.run import Run
+
+
+LAYOUT = {
+    "all agents": {
+        "engagement, validation users, 95 % band": [
+            "Margin",
+            ["eval/engagement", "eval/engagement_low", "eval/engagement_high"],
+        ],
+        "now against in the end": ["Multiline", ["eval/immediate_reward", "eval/engagement"]],
+        "sessions": ["Multiline", ["eval/length", "rollout/ep_len_mean"]],
+        "diversity": ["Multiline", ["eval/diversity"]],
+        "losses": ["Multiline", ["train/.*loss.*"]],
+    }
+}
+
+
+def tell_layout(writer: SummaryWriter) -> None:
+    """Lay the custom scalars out: each chart shows the runs that are chosen side by side."""
+    writer.add_custom_scalars(LAYOUT)
+
+
+def tell_settings(writer: SummaryWriter, run: Run, result: Evaluation) -> None:
+    """The agent's settings and what it reached on test users, for the HParams tab."""
+    from torch.utils.tensorboard.summary import hparams
+
+    settings = {name: plain(value) for name, value in asdict(run.config()).items()}
+    known = {"scenario": run.scenario, "agent": run.agent, "seed": run.seed, "steps": run.steps, **settings}
+    final = {f"final/{name}": value for name, value in result.summary.items()}
+    for summary in hparams(known, final):  # type: ignore[no-untyped-call]
+        writer.file_writer.add_summary(summary)  # type: ignore[attr-defined]
+    for name, value in final.items():
+        writer.add_scalar(name, value, run.steps)
+
+
+def plain(value: Any) -> bool | int | float | str:
+    """A setting as the tab takes it."""
+    return value if type(value) in (bool, int, float, str) else str(getattr(value, "name", value)).lower()
 
 
 def serve(runs: Path, port: int) -> None:

@@ -57,11 +57,7 @@ def immediate_rewards(
     Raises:
         InvalidParameter: the world pays rewards late, so that a step's reward is of other slates.
     """
-    if scenario.reward_delay > 0:
-        raise InvalidParameter(
-            f"immediate rewards need reward_delay 0, not {scenario.reward_delay}: "
-            "what a step pays there was earned by earlier slates"
-        )
+    check_rewards(scenario)
     watched = {name: tuple(options_of(type(a), a.config, observe).items()) for name, a in agents.items()}
     parts = []
     with one_thread():
@@ -73,12 +69,40 @@ def immediate_rewards(
     return pd.concat(parts).rename_axis("state")
 
 
-def saved_states(scenario: Scenario, users: int, first: int, seed: int, watched: Watched) -> Snapshot:
+class SavedStates:
+    """States that an agent can be asked about again and again, while it learns.
+
+    Raises:
+        InvalidParameter: see `immediate_rewards`.
+    """
+
+    def __init__(self, scenario: Scenario, watched: Mapping[str, Any], states: int, seed: int) -> None:
+        check_rewards(scenario)
+        self.seed, self.saved = seed, saved_states(scenario, states, 0, seed, tuple(watched.items()), Purpose.VALIDATE)
+
+    def reward_of(self, agent: Agent, repeats: int) -> float:
+        """The mean expected reward of one step of its slates."""
+        shown = {"agent": slates_of(agent, self.saved, self.seed)}
+        return float(expected_rewards(self.saved, shown, repeats)["agent"].mean())
+
+
+def check_rewards(scenario: Scenario) -> None:
+    """Raise `InvalidParameter` where a step's reward is of other slates."""
+    if scenario.reward_delay > 0:
+        raise InvalidParameter(
+            f"immediate rewards need reward_delay 0, not {scenario.reward_delay}: "
+            "what a step pays there was earned by earlier slates"
+        )
+
+
+def saved_states(
+    scenario: Scenario, users: int, first: int, seed: int, watched: Watched, purpose: Purpose = Purpose.TEST
+) -> Snapshot:
     """A random step of each user's first session under random slates, whatever the options show of it.
 
     Step t of a session takes the place of those before it with probability 1 / t, so that all are equally likely.
     """
-    envs = RecVectorEnv(scenario, users, Options(purpose=Purpose.TEST, first_user=first, **dict(watched)))
+    envs = RecVectorEnv(scenario, users, Options(purpose=purpose, first_user=first, **dict(watched)))
     behaviour, rng = RandomSlates(AgentConfig(), WorldSpec.of(envs)), np.random.default_rng([seed, first])
     observation, _ = envs.reset(seed=seed)
     saved, playing, step = envs.snapshot(), np.ones(users, bool), 1

@@ -10,8 +10,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmark.curves import tell_layout, tell_settings
 from benchmark.evaluation import evaluate, options_of, peoples
 from benchmark.recorder import Recorder, Scalars
+from benchmark.validation import Validation, curve_points
 from recsim_env.agent import Agent, WorldSpec, agent_class, split_label
 from recsim_env.env import RecVectorEnv
 from recsim_env.files import remove
@@ -22,7 +24,6 @@ from recsim_env.simulator import Options
 from recsim_env.streams import Purpose
 from recsim_env.wrappers import InteractionBudget
 
-VALIDATION_USERS = 200
 Tell = Callable[[int, Scalars], None]
 
 
@@ -77,23 +78,8 @@ def train(run: Run, scenario: Scenario, write: Callable[[Scalars, int], None], t
     if not kind.learns:
         return agent
 
-    def validate() -> Scalars:
-        summary = evaluate(
-            agent,
-            peoples(scenario)[0][1],
-            users=VALIDATION_USERS,
-            seed=run.seed,
-            purpose=Purpose.VALIDATE,
-            threads=threads,
-            observe=run.observe,
-        ).summary
-        return {
-            "eval/mean_reward": summary["engagement"],
-            "eval/mean_ep_length": summary["length"],
-            "eval/click_rate": summary["click_rate"],
-        }
-
-    recorder = Recorder(InteractionBudget(envs, run.steps), write, validate, tell)
+    validate = Validation(peoples(scenario)[0][1], options_of(kind, config, run.observe), run.seed, threads)
+    recorder = Recorder(InteractionBudget(envs, run.steps), write, lambda: validate(agent), tell)
     agent.train(recorder, run.steps, recorder)
     recorder.finish()
     return agent
@@ -130,6 +116,7 @@ def execute(run: Run, out: Path, tell: Tell, threads: int = 0) -> None:
     part.mkdir(parents=True)
     scenario = run.world()
     with SummaryWriter(str(part)) as writer:
+        tell_layout(writer)
 
         def write(scalars: Scalars, step: int) -> None:
             for name, value in scalars.items():
@@ -146,11 +133,9 @@ def execute(run: Run, out: Path, tell: Tell, threads: int = 0) -> None:
         )
         if not type(agent).learns:  # a level line beside the curves of those that learn
             for step in (0, run.steps):
-                write(
-                    {"eval/mean_reward": result.summary["engagement"], "eval/mean_ep_length": result.summary["length"]},
-                    step,
-                )
+                write(curve_points(result), step)
+        tell_settings(writer, run, result)
     result.table.assign(agent=run.agent).to_parquet(part / "evaluation.parquet", index=False)
     (part / "run.json").write_text(json.dumps(asdict(run) | spent, indent=1) + "\n", encoding="utf-8")
     part.rename(folder)
-    tell(run.steps, {"eval/mean_reward": result.summary["engagement"]})
+    tell(run.steps, {"eval/engagement": result.summary["engagement"]})

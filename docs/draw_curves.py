@@ -1,6 +1,6 @@
 """Draw the evaluation curves of an experiment: python docs/draw_curves.py RUNS PICTURE.png
 
-A line an agent: the mean over its seeds of `eval/mean_reward`, with each seed as a thin line.
+A line an agent: the mean over its seeds of `eval/engagement`, with each seed as a thin line.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 COLOURS = ["#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb"]  # Paul Tol's, for all eyes
-CURVE = "eval/mean_reward"
+CURVE = "eval/engagement"
 
 
 def curve(folder: Path) -> tuple[np.ndarray, np.ndarray]:

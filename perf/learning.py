@@ -25,8 +25,8 @@ from recsim_env.streams import Purpose
 
 def tell(scalars: Scalars, step: int) -> None:
     """A line at each evaluation on validation users."""
-    if "eval/mean_reward" in scalars:
-        print(f"  {step:>11,} user-steps: validation engagement {scalars['eval/mean_reward']:.1f}", flush=True)
+    if "eval/engagement" in scalars:
+        print(f"  {step:>11,} user-steps: validation engagement {scalars['eval/engagement']:.1f}", flush=True)
 
 
 def main() -> None:

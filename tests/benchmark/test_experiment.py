@@ -75,11 +75,15 @@ def test_curves_have_the_names_of_stable_baselines3(out: Path) -> None:
         "rollout/ep_len_mean",
         "time/fps",
         "train/loss",
-        "eval/mean_reward",
-        "eval/mean_ep_length",
+        "eval/engagement",
+        "eval/engagement_low",
+        "eval/engagement_high",
+        "eval/length",
+        "eval/immediate_reward",
+        "final/engagement",
     }
     assert names <= set(found.Tags()["scalars"])
-    points = found.Scalars("eval/mean_reward")
+    points = found.Scalars("eval/engagement")
     assert len(points) >= 10
     assert points[-1].step <= EXPERIMENT.steps
     assert points[-1].value > points[0].value
