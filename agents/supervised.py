@@ -65,6 +65,11 @@ class Supervised(Ranker):
                 f"{type(self).__name__} needs a budget of at least one step of its {n} users in each of its "
                 f"{self.config.rounds} rounds, not {steps} user-steps"
             )
+        with one_thread():
+            self._rounds(envs, total, log)
+
+    def _rounds(self, envs: Any, total: int, log: Log) -> None:
+        """Play `total` steps of all users, and fit after each round."""
         rng = np.random.default_rng([self.config.seed, self.played])
         journal = Journal(
             envs, self.spec, self.encoder, self.index, np.random.default_rng([self.config.seed, self.played, 2])

@@ -53,6 +53,14 @@ Observe = Annotated[
 ]
 
 
+ExecutorOption = Annotated[
+    str, typer.Option(help="Who runs it: this machine's processes, or Ray.", metavar="local|ray")
+]
+Address = Annotated[
+    str, typer.Option(help="With ray: a running cluster, host:port or auto. Default: one is started here.")
+]
+
+
 def split_settings(texts: list[str] | None, agents: list[str]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     """Parameters of the scenario, and settings by agent, from key=value and agent.key=value."""
     parameters: dict[str, Any] = {}
@@ -89,17 +97,18 @@ def bench(
     out: Annotated[Path | None, typer.Option(help="The folder of the runs. Default: runs/SCENARIO.")] = None,
     observe: Observe = "partial",
     workers: Annotated[int, typer.Option(help="Processes. 0: one a core.", parser=whole_number, metavar="N")] = 0,
+    executor: ExecutorOption = "local",
+    address: Address = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check all, and estimate the time from a probe.")] = False,
 ) -> None:
     """Train agents, evaluate them on users nobody trained on, and rank them. Run it again to resume."""
     from benchmark.bench import run_bench
-    from benchmark.executors.local import Local
+    from benchmark.executors.choice import executor_named
     from benchmark.experiment import Experiment
     from benchmark.experiment_files import is_experiment, read_experiment
     from benchmark.probe import print_estimate
 
-    if workers < 0:
-        raise InvalidParameter(f"--workers must be 0 (one a core) or more, not {workers}")
+    chosen = executor_named(executor, workers, address)
     if is_experiment(scenario):
         refuse_with_file(context, scenario)
         experiment = read_experiment(Path(scenario))
@@ -113,7 +122,7 @@ def bench(
     if dry_run:
         print_estimate(experiment, workers)
     else:
-        run_bench(experiment, out or Path("runs") / Path(scenario.replace(":", "-")).stem, Local(workers))
+        run_bench(experiment, out or Path("runs") / Path(scenario.replace(":", "-")).stem, chosen)
 
 
 def refuse_with_file(context: typer.Context, scenario: str) -> None:
@@ -135,13 +144,19 @@ def evaluate(
     set_: Settings = None,
     observe: Observe = "partial",
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    executor: ExecutorOption = "local",
+    address: Address = "",
 ) -> None:
     """Evaluate one agent on users nobody trained on."""
+    from benchmark.executors.choice import executor_named
     from benchmark.single import evaluate_one, name_and_folder
+
+    chosen = executor_named(executor, 0, address)
 
     name, _ = name_and_folder(agent)
     parameters, settings = split_settings(set_, [name])
-    evaluate_one(scenario, agent, parameters, settings.get(name, {}), users, seed, steps, observe, as_json=json)
+    own = settings.get(name, {})
+    evaluate_one(scenario, agent, parameters, own, users, seed, steps, observe, chosen, as_json=json)
 
 
 @app.command()
@@ -235,6 +250,8 @@ def collect(
     ] = 0,
     users: Annotated[int, typer.Option(help="Users, with --steps.", parser=whole_number, metavar="N")] = 1000,
     seed: Annotated[int, typer.Option(help="Which users and slates.", parser=whole_number, metavar="N")] = 0,
+    executor: ExecutorOption = "local",
+    address: Address = "",
     seen_by: Annotated[
         str, typer.Option(help="Log also what this agent sees of users: a name, or the folder of a trained one.")
     ] = "",
@@ -242,11 +259,13 @@ def collect(
 ) -> None:
     """Log what an agent shows and how users answer, with propensities, to Parquet."""
     from benchmark.collect import run_collect
+    from benchmark.executors.choice import executor_named
     from benchmark.single import name_and_folder
 
     name, _ = name_and_folder(agent)
     parameters, settings = split_settings(set_, [name])
-    run_collect(scenario, parameters, agent, settings.get(name, {}), sessions, steps, users, seed, out, seen_by)
+    chosen, own = executor_named(executor, 0, address), settings.get(name, {})
+    run_collect(scenario, parameters, agent, own, sessions, steps, users, seed, out, chosen, seen_by)
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import numpy as np
 
 from agents.torch_tools import one_thread
 from benchmark.evaluation import options_of
+from benchmark.executors.cluster import LoadAgent, Ray
+from benchmark.executors.local import Local
 from benchmark.run import Run
 from benchmark.single import find_agent, name_and_folder
 from recsim_env.agent import Agent, agent_class
@@ -71,23 +74,35 @@ def first_sessions_of(
     world: Scenario, policy: BehaviourPolicy, options: dict[str, Any], sessions: int, seed: int, most: int = 0
 ) -> Interactions:
     """The first sessions of so many users, each whole, or its first `most` steps."""
-    parts = []
-    for first in range(0, sessions, BLOCK):
-        envs = RecVectorEnv(world, min(BLOCK, sessions - first), Options(first_user=first, **options))
-        rng, playing = np.random.default_rng([seed, first]), np.ones(envs.num_envs, bool)
-        observation, _ = envs.reset(seed=seed)
-        while playing.any():
-            row, observation = log_step(envs, policy, observation, rng)
-            rows = Interactions(**row)
-            parts.append(vars(take(rows, np.flatnonzero(playing))))
-            playing &= ~(rows.terminated | rows.truncated)
-            playing &= (most == 0) | (rows.step + 1 < most)
+    blocks = range(0, sessions, BLOCK)
+    return joined_logs([sessions_from(world, policy, options, k, min(BLOCK, sessions - k), seed, most) for k in blocks])
+
+
+def sessions_from(
+    world: Scenario, policy: BehaviourPolicy, options: dict[str, Any], first: int, count: int, seed: int, most: int
+) -> Interactions:
+    """Those of users `first` to `first + count`; who logs a block changes nothing."""
+    envs, parts = RecVectorEnv(world, count, Options(first_user=first, **options)), []
+    rng, playing = np.random.default_rng([seed, first]), np.ones(envs.num_envs, bool)
+    observation, _ = envs.reset(seed=seed)
+    while playing.any():
+        row, observation = log_step(envs, policy, observation, rng)
+        rows = Interactions(**row)
+        parts.append(take(rows, np.flatnonzero(playing)))
+        playing &= ~(rows.terminated | rows.truncated)
+        playing &= (most == 0) | (rows.step + 1 < most)
+    return joined_logs(parts)
+
+
+def joined_logs(logs: Sequence[Interactions]) -> Interactions:
+    """Logs one after another."""
+    parts = [vars(log) for log in logs]
     return Interactions(**{name: stack([part[name] for part in parts]) for name in parts[0]})
 
 
 def run_collect(
     scenario: str, parameters: dict[str, Any], agent: str, settings: dict[str, Any], sessions: int, steps: int,
-    users: int, seed: int, out: Path, seen_by: str = "",
+    users: int, seed: int, out: Path, executor: Local | Ray, seen_by: str = "",
 ) -> None:  # fmt: skip
     """Log whole first sessions, or so many steps of users side by side, and write them.
 
@@ -100,13 +115,20 @@ def run_collect(
         if value < low:
             raise InvalidParameter(f"--{option} must be {low} or more, not {value}")
     world = find_world(scenario).make(**parameters)
+    if steps and isinstance(executor, Ray):
+        raise InvalidParameter("--executor ray logs --sessions, whose users can be dealt out, not --steps")
     check_size(world, sessions or steps)
     policy = ready_agent(scenario, parameters, agent, settings, seed)
     options = options_of(type(policy.agent), policy.agent.config, "partial")
     if seen_by:
         options = joined(options, options_of_agent(scenario, parameters, seen_by), policy.name, seen_by)
     with one_thread():
-        if sessions:
+        if isinstance(executor, Ray):
+            run = Run(scenario, parameters, policy.name, settings, seed, 0, 1)
+            blocks = [(k, min(BLOCK, sessions - k)) for k in range(0, sessions, BLOCK)]
+            tasks = [(run, options, first, count) for first, count in blocks]
+            log = joined_logs(executor.with_agent(policy.agent, log_elsewhere, tasks))
+        elif sessions:
             log = first_sessions_of(world, policy, options, sessions, seed)
         else:
             envs = RecVectorEnv(world, users, Options(**options))
@@ -115,6 +137,12 @@ def run_collect(
     log.to_parquet(out)
     people = len(np.unique(log.user))
     print(f"{out}: {len(log):,} user-steps of {people:,} users, slates by {policy.name}")
+
+
+def log_elsewhere(get: LoadAgent, run: Run, options: dict[str, Any], first: int, count: int) -> Interactions:
+    """A block of sessions, in a worker of a cluster."""
+    with one_thread():
+        return sessions_from(run.world(), Logged(get(run), run.agent), options, first, count, run.seed, 0)
 
 
 def options_of_agent(scenario: str, parameters: dict[str, Any], agent: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,16 +103,42 @@ def evaluate(
 
     The same (scenario, users, seed, purpose) gives every agent the same people with the same luck.
     """
-    parts = []
-    with one_thread():
-        for people, world in peoples(scenario):
-            for first in range(0, users, BLOCK):
-                watched = options_of(type(agent), agent.config, observe)
-                options = Options(purpose=purpose, first_user=first, threads=threads, **watched)
-                envs = RecVectorEnv(world, min(BLOCK, users - first), options)
-                parts.append(play(agent, envs, seed).assign(people=people))
+    parts = [play_block(agent, b, seed, purpose, threads, observe) for b in blocks_of(scenario, users)]
+    return evaluation_of(parts, seed)
+
+
+def evaluation_of(parts: Sequence[pd.DataFrame], seed: int) -> Evaluation:
+    """Blocks one after another."""
     table = pd.concat(parts, ignore_index=True).assign(seed=seed)
     return Evaluation(table[[*COLUMNS, *table.columns.drop(COLUMNS)]])
+
+
+@dataclass(frozen=True)
+class Block:
+    """Users `first` to `first + count` of a group of people."""
+
+    people: str
+    world: Scenario
+    first: int
+    count: int
+
+
+def blocks_of(scenario: Scenario, users: int) -> list[Block]:
+    """All users to evaluate on, in each group of people."""
+    return [
+        Block(people, world, first, min(BLOCK, users - first))
+        for people, world in peoples(scenario)
+        for first in range(0, users, BLOCK)
+    ]
+
+
+def play_block(agent: Agent, block: Block, seed: int, purpose: Purpose, threads: int, observe: str) -> pd.DataFrame:
+    """A row a user; who plays a block changes nothing."""
+    watched = options_of(type(agent), agent.config, observe)
+    options = Options(purpose=purpose, first_user=block.first, threads=threads, **watched)
+    with one_thread():
+        envs = RecVectorEnv(block.world, block.count, options)
+        return play(agent, envs, seed).assign(people=block.people)
 
 
 def play(agent: Agent, envs: RecVectorEnv, seed: int) -> pd.DataFrame:

@@ -70,6 +70,12 @@ def training_envs(
     return envs
 
 
+def load(run: Run, scenario: Scenario, folder: Path) -> Agent:
+    """A run's trained agent, from the folder that it was saved to."""
+    kind, config = agent_class(run.agent), run.config()
+    return kind.load(folder, WorldSpec.of(training_envs(kind, config, scenario, 0, 1, run.observe)))
+
+
 def train(run: Run, scenario: Scenario, write: Callable[[Scalars, int], None], tell: Tell, threads: int) -> Agent:
     """The run's agent after its budget; what does not learn is ready at once."""
     kind, config = agent_class(run.agent), run.config()

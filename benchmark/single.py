@@ -9,6 +9,8 @@ from typing import Any
 import pandas as pd
 
 from benchmark.evaluation import COLUMNS, evaluate
+from benchmark.executors.cluster import Ray
+from benchmark.executors.local import Local
 from benchmark.run import Run, train, training_envs
 from benchmark.statistics import interval
 from recsim_env.agent import Agent, WorldSpec, agent_class
@@ -71,7 +73,7 @@ def told(run: Run, table: pd.DataFrame) -> dict[str, Any]:
 
 def evaluate_one(
     scenario: str, agent: str, parameters: dict[str, Any], settings: dict[str, Any],
-    users: int, seed: int, steps: int, observe: str, *, as_json: bool,
+    users: int, seed: int, steps: int, observe: str, executor: Local | Ray, *, as_json: bool,
 ) -> None:  # fmt: skip
     """Evaluate and print; of a persistent population the known people, with the new ones beside them."""
     for option, value, low in (("users", users, 1), ("seed", seed, 0), ("steps", steps, 0)):
@@ -80,7 +82,10 @@ def evaluate_one(
     name, folder = name_and_folder(agent)
     run = Run(scenario, parameters, name, settings, seed, steps, users, observe)
     made = find_agent(run, folder)
-    table = evaluate(made, run.world(), users=users, seed=seed, purpose=Purpose.TEST, observe=observe).table
+    if isinstance(executor, Ray):
+        table = executor.evaluate(made, run).table
+    else:
+        table = evaluate(made, run.world(), users=users, seed=seed, purpose=Purpose.TEST, observe=observe).table
     groups = [str(group) for group in table["people"].unique()]
     result = told(run, table[table["people"] == groups[0]])
     if len(groups) > 1:

@@ -20,8 +20,7 @@ from benchmark.immediate import immediate_rewards
 from benchmark.results.page import write_page
 from benchmark.results.plan import MORE_SEEDS, WORLDS
 from benchmark.results.tables import BUDGET, WorldResults, best_supervised
-from benchmark.run import Run, training_envs
-from recsim_env.agent import Agent, WorldSpec, agent_class
+from benchmark.run import Run, load
 from recsim_env.errors import InvalidParameter, unknown
 from recsim_env.files import whole
 from recsim_env.scenario import Scenario
@@ -87,19 +86,14 @@ def immediate_of(experiment: Experiment, scenario: Scenario, folder: Path, state
     """A row a run: its agent's mean immediate reward; measured once, kept in `immediate.csv`."""
     path = folder / "immediate.csv"
     if not path.exists():
-        agents = {f"{run.agent} {run.seed}": load(run, scenario, folder) for run in experiment.runs()}
+        agents = {
+            f"{run.agent} {run.seed}": load(run, scenario, run.folder(folder) / "agent") for run in experiment.runs()
+        }
         means = immediate_rewards(agents, peoples(scenario)[0][1], states=states).mean()
         rows = [(run.agent, run.seed, means[f"{run.agent} {run.seed}"]) for run in experiment.runs()]
         with whole(path) as part:
             pd.DataFrame(rows, columns=["agent", "seed", "immediate"]).to_csv(part, index=False)
     return pd.read_csv(path)
-
-
-def load(run: Run, scenario: Scenario, folder: Path) -> Agent:
-    """A run's trained agent."""
-    kind, config = agent_class(run.agent), run.config()
-    spec = WorldSpec.of(training_envs(kind, config, scenario, 0, 1, run.observe))
-    return kind.load(run.folder(folder) / "agent", spec)
 
 
 def run_results(worlds: str, quick: bool, data: str, out: Path, report: Path, workers: int) -> None:
