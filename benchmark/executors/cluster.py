@@ -55,6 +55,7 @@ class Ray:
         ours = not ray.is_initialized()
         if ours:
             here: dict[str, Any] = {"num_cpus": self.workers or None, "include_dashboard": False}
+            here["_node_ip_address"] = "127.0.0.1"  # nobody else is to reach it
             try:
                 ray.init(**({"address": self.address} if self.address else here), log_to_driver=False)
             except (ConnectionError, RuntimeError, ValueError) as error:
