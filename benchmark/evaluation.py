@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from agents.encoding import at_slates
 from agents.torch_tools import one_thread
+from benchmark.variety import Variety, spread
 from recsim_env.agent import Agent
-from recsim_env.env import Observation, RecVectorEnv
+from recsim_env.env import RecVectorEnv
 from recsim_env.scenario import Scenario
 from recsim_env.simulator import Options
 from recsim_env.streams import Purpose
 
 BLOCK = 1000  # users side by side; a float32 network's rows change with the batch, so it is the same everywhere
 # And then what the world measures.
-COLUMNS = ["seed", "people", "user", "engagement", "length", "clicks", "cut", "diversity"]
+COLUMNS = ["seed", "people", "user", "engagement", "length", "clicks", "cut", "diversity", "slate_diversity", "entropy"]
 
 
 @dataclass(frozen=True)
@@ -29,51 +29,26 @@ class Evaluation:
 
     Attributes:
         table: a row a user: seed, people, user, engagement, length, clicks, cut (by the horizon), diversity (one
-            less the mean cosine of two items shown in the session; NaN where items have one feature or none), and
-            what the world measures of users at their session's end.
+            less the mean cosine of two items shown in the session; NaN where items have one feature or none),
+            slate_diversity (the same within each slate, mean over slates), entropy (in bits, of the kinds of what was
+            clicked), and what the world measures of users at their session's end.
+        items: a row an item, or a kind where items have no ids: people, item, shown, users, clicks.
     """
 
     table: pd.DataFrame
+    items: pd.DataFrame
 
     @property
     def summary(self) -> dict[str, float]:
-        """Mean engagement and length, clicks a step pooled over users, and the share of sessions cut."""
-        t = self.table
+        """Mean engagement and length, clicks a step pooled over users, the share of sessions cut; see also `spread`."""
+        t, items = self.table, self.items.groupby("item")[["shown", "users", "clicks"]].sum()
         return {
             "engagement": float(t["engagement"].mean()),
             "length": float(t["length"].mean()),
             "click_rate": float(t["clicks"].sum() / t["length"].sum()),
             "cut": float(t["cut"].mean()),
+            **spread(items, len(t)),
         }
-
-
-class Diversity:
-    """How different the items of each user's session are, from sums alone.
-
-    The mean cosine of all pairs of n shown items is (|sum of unit vectors|^2 - n) / (n (n - 1)).
-    """
-
-    def __init__(self, users: int) -> None:
-        self.sums, self.shown = np.zeros((users, 1)), np.zeros(users)
-
-    def add(self, envs: RecVectorEnv, observation: Observation, slates: np.ndarray, users: np.ndarray) -> None:
-        """Count the slates (n, S) of users (n,) bool, chosen from an observation."""
-        parts = [at_slates(observation["candidates"], slates)] if "candidates" in observation else []
-        if envs.catalogue is not None:
-            parts.append(envs.catalogue[at_slates(observation["candidate_ids"], slates).astype(np.int64)])
-        features = np.concatenate(parts, axis=2, dtype=np.float64) if parts else np.zeros((*slates.shape, 0))
-        lengths = np.linalg.norm(features, axis=2, keepdims=True)
-        units = np.divide(features, lengths, out=np.zeros_like(features), where=lengths > 0)
-        self.sums = self.sums + np.where(users[:, None], units.sum(axis=1), 0.0)
-        self.shown += slates.shape[1] * users
-
-    def of_users(self) -> np.ndarray:
-        """(n,) one less the mean cosine; NaN where items have one feature or none, or one item was shown."""
-        if self.sums.shape[1] < 2:
-            return np.full(len(self.shown), np.nan)
-        pairs = self.shown * (self.shown - 1.0)
-        same = (self.sums**2).sum(axis=1) - self.shown
-        return 1.0 - np.divide(same, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
 
 
 def peoples(scenario: Scenario) -> list[tuple[str, Scenario]]:
@@ -107,10 +82,12 @@ def evaluate(
     return evaluation_of(parts, seed)
 
 
-def evaluation_of(parts: Sequence[pd.DataFrame], seed: int) -> Evaluation:
-    """Blocks one after another."""
-    table = pd.concat(parts, ignore_index=True).assign(seed=seed)
-    return Evaluation(table[[*COLUMNS, *table.columns.drop(COLUMNS)]])
+def evaluation_of(parts: Sequence[Evaluation], seed: int) -> Evaluation:
+    """Blocks one after another; their counts of items are added up."""
+    table = pd.concat([part.table for part in parts], ignore_index=True).assign(seed=seed)
+    items = pd.concat([part.items for part in parts], ignore_index=True)
+    items = items.groupby(["people", "item"], sort=False, as_index=False).sum()
+    return Evaluation(table[[*COLUMNS, *table.columns.drop(COLUMNS)]], items)
 
 
 @dataclass(frozen=True)
@@ -132,16 +109,17 @@ def blocks_of(scenario: Scenario, users: int) -> list[Block]:
     ]
 
 
-def play_block(agent: Agent, block: Block, seed: int, purpose: Purpose, threads: int, observe: str) -> pd.DataFrame:
-    """A row a user; who plays a block changes nothing."""
+def play_block(agent: Agent, block: Block, seed: int, purpose: Purpose, threads: int, observe: str) -> Evaluation:
+    """Some users; who plays them changes nothing."""
     watched = options_of(type(agent), agent.config, observe)
     options = Options(purpose=purpose, first_user=block.first, threads=threads, **watched)
     with one_thread():
         envs = RecVectorEnv(block.world, block.count, options)
-        return play(agent, envs, seed).assign(people=block.people)
+        played = play(agent, envs, seed)
+    return Evaluation(played.table.assign(people=block.people), played.items.assign(people=block.people))
 
 
-def play(agent: Agent, envs: RecVectorEnv, seed: int) -> pd.DataFrame:
+def play(agent: Agent, envs: RecVectorEnv, seed: int) -> Evaluation:
     """One block: step until everybody's first session is over; who finishes first is not who is counted."""
     n, first = envs.num_envs, envs.options.first_user
     rng = np.random.default_rng([seed, first])
@@ -149,11 +127,12 @@ def play(agent: Agent, envs: RecVectorEnv, seed: int) -> pd.DataFrame:
     cut, playing = np.zeros(n, bool), np.ones(n, bool)
     last = np.zeros(n, envs.scenario.user_dtype)
     observation, _ = envs.reset(seed=seed)
-    diversity = Diversity(n)
+    variety = Variety(envs)
     while playing.any():
         slates = agent.act(observation, rng)
-        diversity.add(envs, observation, slates, playing)
+        variety.show(observation, slates, playing)
         observation, _, terminated, _, info = envs.step(slates)
+        variety.answer(info["clicked"], playing)
         if "_session" not in info:
             continue
         ended, session = info["_session"] & playing, info["session"]
@@ -162,6 +141,6 @@ def play(agent: Agent, envs: RecVectorEnv, seed: int) -> pd.DataFrame:
         cut[ended] = ~terminated[ended]
         last[ended] = envs.simulator.ended_users[ended]
         playing &= ~ended
-    told = {"engagement": engagement, "length": length, "clicks": clicks, "cut": cut}
-    told["diversity"] = diversity.of_users()
-    return pd.DataFrame({"user": np.arange(first, first + n), **told, **envs.scenario.measures(last)})
+    told = {"engagement": engagement, "length": length, "clicks": clicks, "cut": cut, **variety.of_users()}
+    users = pd.DataFrame({"user": np.arange(first, first + n), **told, **envs.scenario.measures(last)})
+    return Evaluation(users, variety.of_items().rename_axis("item").reset_index())

@@ -142,6 +142,7 @@ def execute(run: Run, out: Path, tell: Tell, threads: int = 0) -> None:
                 write(curve_points(result), step)
         tell_settings(writer, run, result)
     result.table.assign(agent=run.agent).to_parquet(part / "evaluation.parquet", index=False)
+    result.items.assign(agent=run.agent, seed=run.seed).to_parquet(part / "items.parquet", index=False)
     (part / "run.json").write_text(json.dumps(asdict(run) | spent, indent=1) + "\n", encoding="utf-8")
     part.rename(folder)
     tell(run.steps, {"eval/engagement": result.summary["engagement"]})

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import pandas as pd
-
 from benchmark.evaluation import Block, Evaluation, blocks_of, evaluation_of, play_block
 from benchmark.executors.execution import TRIES, Progress, Todo, WorkerDied
 from benchmark.executors.local import listening
@@ -118,7 +116,7 @@ def run_elsewhere(number: int, run: Run, queue: Any) -> Files:
         return files_in(run.folder(Path(folder)))
 
 
-def play_elsewhere(get: LoadAgent, run: Run, block: Block, purpose: Purpose) -> pd.DataFrame:
+def play_elsewhere(get: LoadAgent, run: Run, block: Block, purpose: Purpose) -> Evaluation:
     """Play a block of users."""
     return play_block(get(run), block, run.seed, purpose, threads=1, observe=run.observe)
 

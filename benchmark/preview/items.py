@@ -90,12 +90,3 @@ def tallies_of(scenario: Scenario) -> list[Tally]:
     """A tally of each thing that agents see of items, and of their ids."""
     fields = [f for f in scenario.item_fields() if f.name == "id" or (f.seen and f.name != "allowed")]
     return [tally_of(f) for f in fields if np.isfinite(f.bounds).all()]
-
-
-def gini(counts: np.ndarray) -> float:
-    """How unevenly counts lie: 0 all alike, towards 1 all on one."""
-    n, total = len(counts), float(counts.sum())
-    if total == 0:
-        return 0.0
-    ranks = np.arange(1, n + 1)
-    return float((2 * ranks - n - 1) @ np.sort(counts) / (n * total))

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.preview.items import GROUPS, Histogram, Means, Tally, Values, gini
+from benchmark.preview.items import GROUPS, Histogram, Means, Tally, Values
 from benchmark.preview.play import FEW, Followed, Journey, names_of
+from benchmark.variety import gini
 
 COLOURS = ["#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb"]  # Paul Tol's, for all eyes
 GROUP_COLOURS = ("#bbbbbb", "#4477aa", "#ee6677")

@@ -44,7 +44,7 @@ def test_each_user_once_and_equal_to_that_user_alone() -> None:
     assert table["user"].tolist() == list(range(1003))
     for user in (0, 999, 1000, 1002):
         envs = RecVectorEnv(WORLD, 1, Options(purpose=Purpose.TEST, first_user=user))
-        alone = evaluation.play(agent(Always), envs, 3)
+        alone = evaluation.play(agent(Always), envs, 3).table
         pd.testing.assert_frame_equal(alone, table[alone.columns].iloc[[user]].reset_index(drop=True))
 
 

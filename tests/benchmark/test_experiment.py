@@ -63,7 +63,7 @@ def events(run: Run, out: Path) -> EventAccumulator:
 def test_a_run_folder_is_whole(out: Path) -> None:
     for run in EXPERIMENT.runs():
         names = {path.name for path in run.folder(out).iterdir() if "tfevents" not in path.name}
-        assert names == {"agent", "evaluation.parquet", "run.json"}
+        assert names == {"agent", "evaluation.parquet", "items.parquet", "run.json"}
     assert not list(out.rglob("*.part"))
 
 

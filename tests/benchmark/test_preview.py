@@ -17,9 +17,10 @@ from benchmark import cli
 from benchmark.evaluation import evaluate
 from benchmark.preview import command
 from benchmark.preview.draw import draw, last_drawn
-from benchmark.preview.items import Histogram, Means, Values, gini, tallies_of
+from benchmark.preview.items import Histogram, Means, Values, tallies_of
 from benchmark.preview.panels import drawn_fields
 from benchmark.preview.play import EXAMPLES, Block, Journey, names_of, watch
+from benchmark.variety import gini
 from recsim_env import Field, Scenario, param
 from recsim_env.agent import Agent, AgentConfig, WorldSpec
 from recsim_env.env import RecVectorEnv
