@@ -343,6 +343,30 @@ def offline(
 
 
 @app.command()
+def sweep(
+    scenario: Scenario,
+    agent: Annotated[str, typer.Option(help="The agent whose settings are searched.")],
+    space: Annotated[
+        list[str] | None, typer.Option(help="name=low:high, name=low:high:log or name=a,b,c. Repeatable.")
+    ] = None,
+    trials: Annotated[int, typer.Option(help="Trials in all.", parser=whole_number, metavar="N")] = 20,
+    steps: Annotated[int, typer.Option(help="User-steps of a training.", parser=whole_number, metavar="N")] = 100_000,
+    seeds: Annotated[int, typer.Option(help="Trainings of a trial.", parser=whole_number, metavar="N")] = 1,
+    users: Annotated[int, typer.Option(help="Validation users of a trial.", parser=whole_number, metavar="N")] = 500,
+    seed: Annotated[int, typer.Option(help="Of the search.", parser=whole_number, metavar="N")] = 0,
+    set_: Settings = None,
+    out: Annotated[Path | None, typer.Option(help="The folder of the study. Default: runs/sweep-AGENT.")] = None,
+) -> None:
+    """Search an agent's settings on validation users. Run it again, or beside itself, to go on."""
+    from benchmark.sweep import run_sweep, search_of
+
+    parameters, settings = split_settings(set_, [agent])
+    own = settings.get(agent, {})
+    search = search_of(scenario, parameters, agent, own, space or [], steps, seeds, users, seed)
+    run_sweep(search, trials, out or Path("runs") / f"sweep-{agent.replace(':', '-')}")
+
+
+@app.command()
 def results(
     worlds: Annotated[str, typer.Option(help="Worlds of the page, separated by commas. Default: all.")] = "",
     quick: Annotated[bool, typer.Option("--quick", help="2 seeds and a smaller budget: an hour in all.")] = False,
