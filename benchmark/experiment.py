@@ -54,12 +54,21 @@ class Experiment:
         for what, names in (("scenarios", self.worlds), ("agents", self.agents)):
             if not names:
                 raise InvalidParameter(f"an experiment needs {what}, and there are none")
-        if len({run.folder(Path()) for run in self.runs()}) < len(self.runs()):
-            raise InvalidParameter(f"two of the scenarios ({', '.join(self.worlds)}) would share a folder; rename one")
+        self.check_folders()
         made = {name: find_world(name).make(**parameters) for name, parameters in self.worlds.items()}
         for run in self.runs()[: len(self.worlds) * len(self.agents)]:
             self.check_run(run, made[run.scenario])
         return made
+
+    def check_folders(self) -> None:
+        """Refuse names that end alike, whose runs would lie in the same folder."""
+        folders: dict[Path, Run] = {}
+        for run in self.runs():
+            other = folders.setdefault(run.folder(Path()), run)
+            if other.agent != run.agent:
+                raise InvalidParameter(f"--agents names an agent twice: {', '.join(self.agents)}")
+            if other.scenario != run.scenario:
+                raise InvalidParameter(f"{other.scenario} and {run.scenario} would share a folder; rename one of them")
 
     def check_run(self, run: Run, scenario: Scenario) -> None:
         """Make an agent as a run would."""

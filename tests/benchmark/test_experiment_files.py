@@ -98,6 +98,7 @@ def test_a_dry_run_estimates_and_keeps_nothing(
         ("  random:\n", "  random:\n  random:\n", ["line 7", "stands in line 6 too"]),
         ("  random:", "  rnadom:", ["unknown agent 'rnadom'", "did you mean 'random'"]),
         ("agents:", "agents: []\nmore:", ["agents"]),
+        ("  long_term_satisfaction:hard:", f"  ./{WORLDS}:TinyWorld:", ["would share a folder; rename one of them"]),
     ],
 )
 def test_mistakes_are_told(
