@@ -367,6 +367,17 @@ def sweep(
 
 
 @app.command()
+def report(
+    runs: Annotated[Path, typer.Argument(help="The folder of a finished bench.")],
+    out: Annotated[Path | None, typer.Option(help="Where to write. Default: RUNS/report.")] = None,
+) -> None:
+    """Write what came of an experiment as one page that works offline, and its tables as CSV and LaTeX."""
+    from benchmark.report.command import run_report
+
+    run_report(runs, out)
+
+
+@app.command()
 def results(
     worlds: Annotated[str, typer.Option(help="Worlds of the page, separated by commas. Default: all.")] = "",
     quick: Annotated[bool, typer.Option("--quick", help="2 seeds and a smaller budget: an hour in all.")] = False,

@@ -13,7 +13,7 @@ from typing import Any
 from benchmark.curves import tell_layout, tell_settings
 from benchmark.evaluation import evaluate, options_of, peoples
 from benchmark.recorder import Recorder, Scalars
-from benchmark.validation import Validation, curve_points
+from benchmark.validation import Validation
 from recsim_env.agent import Agent, WorldSpec, agent_class, split_label
 from recsim_env.env import RecVectorEnv
 from recsim_env.files import remove
@@ -70,6 +70,11 @@ def training_envs(
     return envs
 
 
+def watched_by(run: Run) -> dict[str, Any]:
+    """What the run's agent is shown: its options of the environment."""
+    return options_of(agent_class(run.agent), run.config(), run.observe)
+
+
 def load(run: Run, scenario: Scenario, folder: Path) -> Agent:
     """A run's trained agent, from the folder that it was saved to."""
     kind, config = agent_class(run.agent), run.config()
@@ -84,7 +89,7 @@ def train(run: Run, scenario: Scenario, write: Callable[[Scalars, int], None], t
     if not kind.learns:
         return agent
 
-    validate = Validation(peoples(scenario)[0][1], options_of(kind, config, run.observe), run.seed, threads)
+    validate = Validation(peoples(scenario)[0][1], watched_by(run), run.seed, threads)
     recorder = Recorder(InteractionBudget(envs, run.steps), write, lambda: validate(agent), tell)
     agent.train(recorder, run.steps, recorder)
     recorder.finish()
@@ -138,8 +143,9 @@ def execute(run: Run, out: Path, tell: Tell, threads: int = 0) -> None:
             agent, scenario, users=run.users, seed=run.seed, purpose=Purpose.TEST, threads=threads, observe=run.observe
         )
         if not type(agent).learns:  # a level line beside the curves of those that learn
+            points = Validation(peoples(scenario)[0][1], watched_by(run), run.seed, threads)(agent)
             for step in (0, run.steps):
-                write(curve_points(result), step)
+                write(points, step)
         tell_settings(writer, run, result)
     result.table.assign(agent=run.agent).to_parquet(part / "evaluation.parquet", index=False)
     result.items.assign(agent=run.agent, seed=run.seed).to_parquet(part / "items.parquet", index=False)

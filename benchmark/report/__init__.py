@@ -1,0 +1,1 @@
+"""What came of an experiment, as one page that works offline."""

@@ -1,0 +1,155 @@
+"""The report's figures: one function each, from a world's part of the results to a Plotly figure.
+
+Colours are Okabe and Ito's, which colour-blind readers can tell apart; agents also differ in dash and symbol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pandas as pd
+from plotly.graph_objects import Figure
+
+from benchmark.report.data import Results
+from benchmark.statistics import interval
+
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#7F7F7F", "#F0E442")
+DASHES = ("solid", "dash", "dot", "dashdot")
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "hexagon")
+MOST_KINDS = 60  # of items that are drawn one by one
+FAINT = 0.15
+
+Draw = Callable[[Results, str], Figure | None]
+
+
+def looks_of(results: Results) -> dict[str, tuple[str, str, str]]:
+    """Each agent's colour, dash and symbol, the same in every figure."""
+    agents = list(results.experiment.agents)
+    return {
+        agent: (COLOURS[i % len(COLOURS)], DASHES[i // len(COLOURS) % len(DASHES)], SYMBOLS[i % len(SYMBOLS)])
+        for i, agent in enumerate(agents)
+    }
+
+
+def plain(x: str, y: str, height: int = 420) -> Figure:
+    """An empty figure; its inks come from the page, which may be dark."""
+    figure = Figure()
+    figure.update_layout(
+        template="none", height=height, margin={"l": 60, "r": 10, "t": 10, "b": 90}, xaxis_title=x, yaxis_title=y,
+        paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
+        legend={"orientation": "h", "y": -0.3, "yanchor": "top"},
+    )  # fmt: skip
+    return figure
+
+
+def of_world(table: pd.DataFrame, world: str) -> Iterator[tuple[str, pd.DataFrame]]:
+    """A world's agents, best first, with their rows."""
+    own = table[table["scenario"] == world]
+    for agent, rows in own.groupby("agent", sort=False):
+        yield str(agent), rows
+
+
+def engagement(results: Results, world: str) -> Figure:
+    """Each agent's engagement with its interval over seeds."""
+    ranking = results.rankings[world]
+    figure = plain("engagement of a session", "", 140 + 34 * len(ranking))
+    looks = looks_of(results)
+    for row in ranking.to_dict("records"):
+        colour, _, symbol = looks[row["agent"]]
+        ends = {"array": [row["high"] - row["engagement"]], "arrayminus": [row["engagement"] - row["low"]]}
+        bar = {**ends, "type": "data", "symmetric": False} if np.isfinite(row["high"]) else None
+        figure.add_scatter(
+            x=[row["engagement"]], y=[row["agent"]], error_x=bar, mode="markers", name=row["agent"], showlegend=False,
+            marker={"color": colour, "symbol": symbol, "size": 11},
+        )  # fmt: skip
+    figure.update_yaxes(autorange="reversed", automargin=True)
+    return figure
+
+
+def curves(results: Results, world: str) -> Figure | None:
+    """Engagement of validation users while agents train, mean over seeds and its interval."""
+    own = results.curves[results.curves["curve"] == "eval/engagement"]
+    figure, looks = (
+        plain("user-steps of training", "engagement, validation users"),
+        looks_of(results),
+    )
+    for agent, rows in of_world(own, world):
+        colour, dash, _ = looks[agent]
+        by_step = rows.groupby("step")["value"]
+        steps, mean = list(by_step.groups), by_step.mean().to_numpy()
+        spans = np.array([interval(values.to_numpy()) for _, values in by_step])
+        if np.isfinite(spans).all():
+            figure.add_scatter(
+                x=[*steps, *steps[::-1]], y=[*spans[:, 1], *spans[::-1, 0]], fill="toself", fillcolor=colour,
+                opacity=FAINT, line={"width": 0}, hoverinfo="skip", showlegend=False,
+            )  # fmt: skip
+        figure.add_scatter(x=steps, y=mean, mode="lines", name=agent, line={"color": colour, "dash": dash})
+    return figure if figure.data else None
+
+
+def now_and_in_the_end(results: Results, world: str) -> Figure | None:
+    """The expected reward of one slate against the engagement of a session: a point a run of those that learn."""
+    last = results.curves[results.curves["curve"] == "eval/immediate_reward"].groupby(["scenario", "agent", "seed"])
+    now = last["value"].last().reset_index()
+    ends = results.users.groupby(["scenario", "agent", "seed"])["engagement"].mean().reset_index()
+    figure = plain("expected reward of one slate, now", "engagement of a session, in the end")
+    looks = looks_of(results)
+    for agent, rows in of_world(now.merge(ends), world):
+        colour, _, symbol = looks[agent]
+        look = {"color": colour, "symbol": symbol, "size": 10}
+        figure.add_scatter(x=rows["value"], y=rows["engagement"], mode="markers", name=agent, marker=look)
+    return figure if figure.data else None
+
+
+def survival(results: Results, world: str) -> Figure:
+    """The share of sessions that go on after so many steps."""
+    figure, looks = plain("steps", "share of sessions that go on"), looks_of(results)
+    for agent, rows in of_world(results.users, world):
+        colour, dash, _ = looks[agent]
+        lengths = np.sort(rows["length"].to_numpy())
+        steps = np.unique(np.r_[0, lengths])
+        share = 1.0 - np.searchsorted(lengths, steps, side="right") / len(lengths)
+        line = {"color": colour, "dash": dash, "shape": "hv"}
+        figure.add_scatter(x=steps, y=share, mode="lines", name=agent, line=line)
+    return figure
+
+
+def diversity(results: Results, world: str) -> Figure | None:
+    """How different the items of a session are, and the entropy of what is clicked."""
+    figure, looks = (
+        plain("diversity of a session", "entropy of its clicks, bits"),
+        looks_of(results),
+    )
+    for agent, rows in of_world(results.users, world):
+        colour, _, symbol = looks[agent]
+        x, y = rows["diversity"].mean(), rows["entropy"].mean()
+        if np.isfinite([x, y]).all():
+            look = {"color": colour, "symbol": symbol, "size": 12}
+            figure.add_scatter(x=[x], y=[y], mode="markers", name=agent, marker=look)
+    return figure if figure.data else None
+
+
+def shown(results: Results, world: str) -> Figure | None:
+    """What each agent shows: shares of kinds of items, or of the most shown ids."""
+    own = results.items[results.items["scenario"] == world]
+    counts = own.pivot_table(index="agent", columns="item", values="shown", aggfunc="sum", fill_value=0)
+    most = counts.sum().nlargest(MOST_KINDS).index.sort_values()
+    shares = counts[most].div(counts.sum(axis=1), axis=0)
+    if shares.empty:
+        return None
+    figure = plain("kind of item, or id of one of the most shown", "", 140 + 26 * len(shares))
+    heat = {"x": [str(item) for item in most], "y": shares.index, "z": shares.to_numpy(), "colorscale": "Cividis"}
+    figure.add_heatmap(**heat, colorbar={"title": "share"})
+    figure.update_yaxes(automargin=True)
+    return figure
+
+
+FIGURES: dict[str, tuple[str, Draw]] = {
+    "engagement": ("Engagement, with 95 % intervals over seeds", engagement),
+    "curves": ("While they train", curves),
+    "now": ("Now against in the end", now_and_in_the_end),
+    "survival": ("How long sessions go on", survival),
+    "diversity": ("How different what is shown and clicked is", diversity),
+    "shown": ("What each agent shows", shown),
+}
