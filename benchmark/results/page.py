@@ -29,6 +29,10 @@ what it showed itself.
 """
 TABLE = "| agent | engagement | seeds | score | length | clicks a step | now | diversity | updates | seconds |"
 
+CAPTION = (
+    "Blue are agents that look ahead, orange their twins with gamma 0, from which the arrows come, green supervised "
+    "recommenders, grey all others."
+)
 TWINS = (
     "| agent | twin's reward now less its own | twin's engagement less its own | over myopic_oracle | "
     "over the hardest supervised one | shown |"
@@ -111,7 +115,7 @@ def write_page(measured: Mapping[str, WorldResults], report: Path) -> None:
     """Write the page and its picture beside it."""
     worlds = f"{len(measured)} worlds" if len(measured) > 1 else "one world"
     head = HEAD.format(worlds=worlds, folder=report.stem, rounds=ROUNDS)
-    lines = [head, f"![Immediate reward against engagement]({PICTURE})", ""]
+    lines = [head, f"![Immediate reward against engagement]({PICTURE})", "", CAPTION, ""]
     for name, results in measured.items():
         lines += section(name, results)
     draw(measured, report.with_name(PICTURE))
