@@ -24,11 +24,6 @@ def interquartile_mean(scores: np.ndarray) -> float:
     return float(stats.trim_mean(scores, 0.25, axis=None))
 
 
-def performance_profile(scores: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """(T,) the share of scores (seeds, worlds) above each threshold (T,)."""
-    return np.asarray((scores.reshape(-1, 1) > thresholds).mean(axis=0))
-
-
 def probability_of_improvement(scores: np.ndarray, other: np.ndarray) -> float:
     """How likely a run scores more than another agent's in the same world, mean over worlds; a tie counts half.
 

@@ -30,7 +30,7 @@ def replicates(table: pd.DataFrame, column: str) -> pd.Series:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One agent's engagement less another's.
+    """One agent's engagement, or another figure, less another agent's.
 
     Attributes:
         mean, low, high: the mean difference and its 95 % interval, paired: the same seeds' same users.
@@ -45,9 +45,9 @@ class Comparison:
     unpaired_error: float
 
 
-def compare(table: pd.DataFrame, other: pd.DataFrame) -> Comparison:
-    """An agent's users against another's; columns seed, user and engagement."""
-    one, two = replicates(table, "engagement"), replicates(other, "engagement")
+def compare(table: pd.DataFrame, other: pd.DataFrame, column: str = "engagement") -> Comparison:
+    """An agent against another, over the replicates that both have; rows of users, or of runs, with seed and column."""
+    one, two = replicates(table, column), replicates(other, column)
     difference = (one - two).dropna()
     paired, unpaired = standard_error(difference), np.hypot(standard_error(one), standard_error(two))
     return Comparison(float(difference.mean()), *interval(difference.to_numpy()), paired, float(unpaired))

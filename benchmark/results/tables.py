@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmark.results.plan import SUPERVISED, ResultsWorld
-from benchmark.statistics import interval
+from benchmark.statistics import compare, interval
 from recsim_env.files import whole
 
 # A row a run; length and clicks are a session's means, immediate that of one step's reward, seconds of one core.
@@ -24,15 +24,11 @@ class WorldResults:
     world: ResultsWorld
     runs: pd.DataFrame
 
-    def of_seeds(self, column: str) -> pd.DataFrame:
-        """(seeds, agents): the means of each run."""
-        return self.runs.pivot_table(index="seed", columns="agent", values=column)
-
     def difference(self, column: str, one: str, other: str) -> tuple[float, float, float]:
         """Mean of one agent less another, over the seeds that both have, with its 95 % interval."""
-        table = self.of_seeds(column)
-        paired = (table[one] - table[other]).dropna().to_numpy()
-        return float(paired.mean()), *interval(paired)
+        ours, theirs = (self.runs[self.runs["agent"] == agent] for agent in (one, other))
+        found = compare(ours, theirs, column)
+        return found.mean, found.low, found.high
 
     def write(self, path: Path) -> None:
         """Keep the runs as CSV, to six digits after the point."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
-from benchmark.aggregates import bootstrap_interval, interquartile_mean, performance_profile, probability_of_improvement
+from benchmark.aggregates import bootstrap_interval, interquartile_mean, probability_of_improvement
+from benchmark.rankings import print_across
 from benchmark.scores import NoScore, normalised, ratio, score_matrix
 
 X = np.array([[0.10, 0.92, 1.31], [0.35, 0.88, 0.97], [0.20, 1.02, 1.11], [0.35, 0.75, 1.40], [0.05, 0.99, 1.08]])
@@ -19,8 +22,6 @@ def test_figures_are_those_of_rliable() -> None:
     assert interquartile_mean(X) == pytest.approx(0.8122222222)
     assert interquartile_mean(Y) == pytest.approx(0.732)
     assert probability_of_improvement(X, Y) == pytest.approx(0.6111111111)
-    profile = performance_profile(X, np.array([0.0, 0.35, 0.9, 1.0, 1.31]))
-    assert profile == pytest.approx([1.0, 2 / 3, 8 / 15, 1 / 3, 1 / 15])
 
 
 def test_who_is_compared_with_itself_improves_half_of_the_time() -> None:
@@ -104,3 +105,13 @@ def test_scores_of_worlds_stand_side_by_side() -> None:
     other = {**WORLD, "learner": [30.0, 31.0, 29.0, 40.0]}
     found = score_matrix({"one": table(WORLD), "two": table(other)})
     assert found["learner"] == pytest.approx(np.array([[0.75, 1.0], [0.825, 1.05], [0.675, 0.95]]))
+
+
+def test_agents_are_ranked_over_all_worlds(capsys: pytest.CaptureFixture[str]) -> None:
+    worlds = [table(WORLD).assign(scenario=name, people="all") for name in ("one", "two")]
+    print_across(pd.concat(worlds))
+    shown = capsys.readouterr().out
+    assert "Over 2 worlds" in shown
+    assert re.search(r"patient_oracle +1.00 \(.*\) +50 %", shown) and re.search(r"random +0.00 \(.*\) +0 %", shown)
+    print_across(pd.concat(worlds).query("agent != 'random'"))
+    assert "Nothing over all worlds: one: scores need" in " ".join(capsys.readouterr().out.split())

@@ -9,7 +9,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmark import cli
 from benchmark.collect import first_sessions_of, ready_agent
 from benchmark.evaluation import evaluate
 from benchmark.executors.choice import executor_named
@@ -21,6 +20,7 @@ from benchmark.run import Run, load
 from recsim_env.errors import InvalidParameter, RecSimError, UnknownName
 from recsim_env.logs import Interactions
 from recsim_env.streams import Purpose
+from tests.benchmark.commands import run
 from tests.benchmark.test_executors import Quiet, tables
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'recsim-env[ray]'")
@@ -64,11 +64,7 @@ def test_an_evaluation_in_slices_is_the_same(runs: tuple[Path, Path]) -> None:
 
 def test_a_log_in_slices_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "log.parquet"
-    words = f"recsim-env collect {WORLD} --sessions 2300 --out {path} --executor ray"
-    monkeypatch.setattr(sys, "argv", words.split())
-    with pytest.raises(SystemExit) as stopped:
-        cli.main()
-    assert not stopped.value.code
+    assert run(monkeypatch, *f"collect {WORLD} --sessions 2300 --out {path} --executor ray".split()) == 0
     policy = ready_agent(WORLD, {}, "random", {}, 0)
     here = first_sessions_of(Run(WORLD, {}, "random", {}, 0, 0, 1).world(), policy, {"observe": "partial"}, 2300, 0)
     pd.testing.assert_frame_equal(Interactions.from_parquet(path).frame(), here.frame())

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from benchmark import cli
 from benchmark.experiment_files import is_experiment, read_experiment
+from tests.benchmark.commands import run
 
 WORLDS = Path(__file__).parents[1] / "worlds.py"
 TEXT = f"""
@@ -25,13 +24,6 @@ seeds: 2
 steps: 1280
 users: 30
 """
-
-
-def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["recsim-env", *words])
-    with pytest.raises(SystemExit) as stopped:
-        cli.main()
-    return int(stopped.value.code or 0)
 
 
 @pytest.fixture

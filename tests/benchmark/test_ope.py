@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from agents.random_slates import RandomSlates
-from benchmark import cli
 from benchmark.collect import first_sessions_of
 from benchmark.ope.estimators import Estimate, doubly_robust, effective_size, ips, per_decision, self_normalised
 from benchmark.ope.evaluation import LoggedSessions
@@ -21,6 +19,7 @@ from benchmark.run import training_envs
 from recsim_env.agent import AgentConfig, WorldSpec
 from recsim_env.errors import AgentError
 from recsim_env.fitting.sessions import Sessions, first_sessions
+from tests.benchmark.commands import run
 from tests.worlds import LEVELS, MEAL, WORTH, TinyWorld
 
 WORLD = f"{Path(__file__).parents[1] / 'worlds.py'}:TinyWorld"
@@ -166,18 +165,11 @@ def test_a_log_cut_short_is_evaluated_up_to_there(logged: LoggedSessions) -> Non
 # -- the command -----------------------------------------------------------------------------------------------
 
 
-def run(monkeypatch: pytest.MonkeyPatch, text: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["recsim-env", *text.split()])
-    with pytest.raises(SystemExit) as stopped:
-        cli.main()
-    return int(stopped.value.code or 0)
-
-
 @pytest.fixture
 def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A log of what lin_ucb would see."""
     path = tmp_path / "log.parquet"
-    assert run(monkeypatch, f"collect {WORLD} --sessions 400 --out {path}") == 0
+    assert run(monkeypatch, *f"collect {WORLD} --sessions 400 --out {path}".split()) == 0
     return path
 
 
@@ -185,13 +177,21 @@ def test_the_command_prints_estimates_and_their_errors(
     log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     agent = tmp_path / "runs"
-    assert run(monkeypatch, f"bench {WORLD} --agents popular --seeds 1 --steps 1280 --users 20 --out {agent}") == 0
+    assert (
+        run(monkeypatch, *f"bench {WORLD} --agents popular --seeds 1 --steps 1280 --users 20 --out {agent}".split())
+        == 0
+    )
     trained = next(agent.rglob("agent"))
     capsys.readouterr()
-    assert run(monkeypatch, f"ope {log} --scenario {WORLD} --agent {trained} --greedy 0.3 --horizon 3 --truth 500") == 0
+    assert (
+        run(
+            monkeypatch, *f"ope {log} --scenario {WORLD} --agent {trained} --greedy 0.3 --horizon 3 --truth 500".split()
+        )
+        == 0
+    )
     shown = capsys.readouterr().out
     assert "popular at 30 % of the steps" in shown and "The truth:" in shown and "Not to be trusted" not in shown
-    assert run(monkeypatch, f"ope {log} --scenario {WORLD} --agent {trained} --horizon 20 --truth 0") == 0
+    assert run(monkeypatch, *f"ope {log} --scenario {WORLD} --agent {trained} --horizon 20 --truth 0".split()) == 0
     shown = capsys.readouterr().out
     assert "Not to be trusted: ips" in shown and "The truth:" not in shown
 
@@ -209,5 +209,5 @@ def test_the_command_prints_estimates_and_their_errors(
 def test_mistakes_are_told(
     options: str, words: str, log: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(monkeypatch, f"ope {log} --scenario {WORLD} {options}") == 2
+    assert run(monkeypatch, *f"ope {log} --scenario {WORLD} {options}".split()) == 2
     assert words in capsys.readouterr().err

@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from benchmark import cli
 from benchmark.report.command import latex
+from tests.benchmark.commands import run
 
 pytest.importorskip("plotly", reason="plotly is not installed: pip install 'recsim-env[report]'")
 WORLD = f"{Path(__file__).parents[1] / 'worlds.py'}:TinyWorld"
 AGENTS = ("tabular_q", "myopic_oracle", "random")
-
-
-def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["recsim-env", *words])
-    with pytest.raises(SystemExit) as stopped:
-        cli.main()
-    return int(stopped.value.code or 0)
 
 
 @pytest.fixture(scope="module")

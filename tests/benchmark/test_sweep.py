@@ -8,20 +8,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmark import cli
 from benchmark.search_space import Dimension
 from recsim_env.errors import InvalidParameter, RecSimError, UnknownName
+from tests.benchmark.commands import run
 
 pytest.importorskip("optuna", reason="Optuna is not installed: pip install 'recsim-env[sweep]'")
 WORLD = f"{Path(__file__).parents[1] / 'worlds.py'}:TinyWorld"
 KINDS = {"gamma": float, "hidden": int, "update": str}
-
-
-def run(monkeypatch: pytest.MonkeyPatch, text: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["recsim-env", *text.split()])
-    with pytest.raises(SystemExit) as stopped:
-        cli.main()
-    return int(stopped.value.code or 0)
 
 
 def test_dimensions() -> None:
@@ -51,13 +44,13 @@ def test_it_finds_that_patience_pays_and_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = f"sweep {WORLD} --agent tabular_q --space gamma=0,0.99 --steps 6000 --users 60 --out {tmp_path / 'out'}"
-    assert run(monkeypatch, f"{words} --trials 4") == 0
+    assert run(monkeypatch, *f"{words} --trials 4".split()) == 0
     shown = capsys.readouterr().out
     assert "tabular_q@gamma=0.99,random" in shown
     assert len(pd.read_csv(tmp_path / "out" / "trials.csv")) == 4
-    assert run(monkeypatch, f"{words} --trials 5") == 0
+    assert run(monkeypatch, *f"{words} --trials 5".split()) == 0
     assert "[5] " in capsys.readouterr().out
-    assert run(monkeypatch, f"{words} --trials 5 --seeds 2") == 2
+    assert run(monkeypatch, *f"{words} --trials 5 --seeds 2".split()) == 2
     assert "holds another search" in capsys.readouterr().err
 
 
@@ -74,7 +67,7 @@ def test_it_finds_that_patience_pays_and_goes_on(
 def test_mistakes_are_told(
     words: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(monkeypatch, f"sweep {WORLD} {words} --out {tmp_path / 'out'}") == 2
+    assert run(monkeypatch, *f"sweep {WORLD} {words} --out {tmp_path / 'out'}".split()) == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
