@@ -49,14 +49,12 @@ class MatchNetwork(nn.Module):
         """(n, K, hidden): `first` of items with terms (n, K, 2 F), below what sums to (n, 1 or K, 2 F)."""
         if self.above is None or self.above_match is None:
             return first
-        products = terms * above
-        width = products.shape[2] // 2
-        matches = torch.stack([products[..., :width].sum(2), products[..., width:].sum(2)], dim=2)
-        return first + self.above(above) + self.above_match(matches)
+        each = self.above_match.weight.repeat_interleave(terms.shape[2] // 2, dim=1)  # of features, and of kinds
+        return first + self.above(above) + nn.functional.linear(terms * above, each)
 
     def last(self, first: Tensor) -> Tensor:
         """(n, K): the numbers."""
-        values: Tensor = self.value(torch.relu(self.middle(torch.relu(first))))
+        values: Tensor = self.value(self.middle(torch.relu(first)).relu_())
         return values[..., 0]
 
 
@@ -103,7 +101,8 @@ class ClickValues(nn.Module):
 
     def _worth(self, offer: Offer) -> Tensor:
         kind = kinds(offer.raw)
-        chances, of = self._chances(offer, kind), kind.argmax(2)
+        chances = self._chances(offer, kind)
+        of = kind.argmax(2).expand_as(chances)
         order = (chances - 2.0 * of).argsort(dim=1, descending=True)
         sorted_kinds, counted = of.gather(1, order), torch.arange(of.shape[1], device=of.device).expand_as(of)
         begins = torch.cat([torch.ones_like(of[:, :1]), sorted_kinds.diff(dim=1)], dim=1) != 0
@@ -120,7 +119,7 @@ class ClickValues(nn.Module):
     def _build(self, offer: Offer, places: int) -> Tensor:
         """(n, S): from the top, place by place what adds most."""
         kind = kinds(offer.raw)
-        terms = torch.cat([offer.raw, kind], dim=2)
+        terms = torch.cat([offer.raw, kind], dim=2).expand(len(offer.users), -1, -1)
         chances, pays = self._chances(offer, kind), self.pays(offer.users, torch.cat([offer.items, kind], dim=2))
         first, left = self.later.first(offer, kind), offer.allowed
         above, everybody = torch.zeros_like(terms[:, :1]), torch.arange(len(terms), device=terms.device)

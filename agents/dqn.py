@@ -25,7 +25,7 @@ from agents.network_agent import NetworkAgent
 from agents.networks import CandidateNetwork, UserNetwork
 from agents.off_policy import OffPolicyConfig, OffPolicyTraining
 from agents.torch_tools import initialise, one_thread, seeded
-from agents.values import best_places
+from agents.values import best_places, in_parts
 from recsim_env.agent import Log, Ranker, WorldSpec, softened, top_slates
 from recsim_env.env import Observation
 from recsim_env.errors import InvalidParameter
@@ -93,8 +93,9 @@ class DQN(NetworkAgent, Ranker):
     @torch.inference_mode()
     def scores(self, observation: Observation) -> np.ndarray:
         """(n, C) values of the candidates, in units of the scaled reward."""
-        inputs = self.features.users(observation), self.features.items(observation), self.features.allowed(observation)
-        return np.asarray(self.network(*inputs).cpu().numpy())
+        features = self.features
+        inputs = features.users(observation), features.offered(observation), features.allowed(observation)
+        return np.asarray(in_parts(self.network, *inputs).cpu().numpy())
 
 
 class Training(OffPolicyTraining):

@@ -41,6 +41,15 @@ class Features:
         """(n, C, F)."""
         return torch.as_tensor(self.item_scale(self.encoder.items(observation)), device=self.device)
 
+    def offered(self, observation: Observation) -> Tensor:
+        """(n, C, F), or (1, C, F) where ids tell that everybody is offered the same: what is of items alone is then
+        computed once."""
+        if "candidates" not in observation and len(observation["candidate_ids"]) > 1:
+            ids = observation["candidate_ids"]
+            if (ids == ids[0]).all():
+                return self.items({"candidate_ids": ids[:1]})
+        return self.items(observation)
+
     def raw_items(self, items: Tensor) -> Tensor:
         """Items' features as they are, from standardised ones."""
         scale, mean = (

@@ -62,8 +62,7 @@ class PolicyAgent(NetworkAgent, Ranker):
     @torch.no_grad()
     def logits(self, observation: Observation) -> Tensor:
         """(n, C)."""
-        users, items = self.features.users(observation), self.features.items(observation)
-        return in_parts(self.network.policy, users, items)
+        return in_parts(self.network.policy, self.features.users(observation), self.features.offered(observation))
 
     def scores(self, observation: Observation) -> np.ndarray:
         """(n, C) the policy's logits."""

@@ -108,7 +108,7 @@ class PQN(NetworkAgent, Ranker):
     @torch.inference_mode()
     def scores(self, observation: Observation) -> np.ndarray:
         """(n, C) values of the candidates, in units of the scaled reward."""
-        inputs = self.features.users(observation), self.features.items(observation)
+        inputs = self.features.users(observation), self.features.offered(observation)
         return np.asarray(in_parts(self.network, *inputs).cpu().numpy())
 
 
@@ -191,7 +191,7 @@ class Training:
     def _play(self, observation: Observation) -> tuple[Step, Observation]:
         """One step of all users, epsilon-greedily, and what is seen after it."""
         features, device, places = self.agent.features, self.agent.device, self.agent.spec.slate_size
-        users, items = features.users(observation), features.items(observation)
+        users, items = features.users(observation), features.offered(observation)
         scores = in_parts(self.agent.network, users, items)
         epsilon = falling_epsilon(self.config.epsilon, self.share if self.begins else 1.0, 1 / 3)
         slates = top_slates(softened(scores.cpu().numpy(), epsilon, self.rng), observation, places)
@@ -203,7 +203,7 @@ class Training:
             last_value[torch.as_tensor(cut, device=device)] = self._value({k: v[cut] for k, v in final.items()})
         step = Step(
             users=users,
-            shown=items.gather(1, shown),
+            shown=items.expand(len(users), -1, -1).gather(1, shown),
             value=best_value(scores, features.allowed(observation), places),
             rewards=torch.as_tensor(rewards / self.agent.reward_scale, dtype=torch.float32, device=device),
             terminated=torch.as_tensor(terminated, device=device),
@@ -217,7 +217,7 @@ class Training:
     def _value(self, observation: Observation) -> Tensor:
         """(n,) of the best slate."""
         features = self.agent.features
-        scores = in_parts(self.agent.network, features.users(observation), features.items(observation))
+        scores = in_parts(self.agent.network, features.users(observation), features.offered(observation))
         return best_value(scores, features.allowed(observation), self.agent.spec.slate_size)
 
     def _returns(self, steps: list[Step], value: Tensor) -> Tensor:

@@ -29,6 +29,7 @@ from agents.off_policy import OffPolicyConfig, OffPolicyTraining
 from agents.profiles import Profiles
 from agents.slate_values import Offer, ranks
 from agents.torch_tools import initialise, one_thread, seeded
+from agents.values import some_at_a_time
 from recsim_env.agent import Log, WorldSpec
 from recsim_env.env import Observation
 from recsim_env.errors import AgentError, InvalidParameter
@@ -124,13 +125,15 @@ class SlateQ(NetworkAgent):
         features, logits = self.features, None
         if self.given and self.spec.choice_logits is not None:
             logits = torch.as_tensor(self.spec.choice_logits(observation), dtype=torch.float32, device=self.device)
-        items, profiles = features.items(observation), self.profiles(observation)
+        items, profiles = features.offered(observation), self.profiles(observation)
         users, allowed = features.users(observation), features.allowed(observation)
         return Offer(users, items, allowed, logits, features.raw_items(items), profiles)
 
     @torch.inference_mode()
     def act(self, observation: Observation, rng: np.random.Generator) -> np.ndarray:
-        return np.asarray(self.network.best(self.offer(observation), self.spec.slate_size).cpu().numpy())
+        offer = self.offer(observation)
+        parts = [offer.rows(rows) for rows in some_at_a_time(*offer.allowed.shape)]
+        return np.asarray(torch.cat([self.network.best(part, self.spec.slate_size) for part in parts]).cpu().numpy())
 
     def arrays(self) -> dict[str, np.ndarray]:
         return {**super().arrays(), "profiles_scale": self.profiles.scale}

@@ -15,10 +15,10 @@ class Offer(NamedTuple):
 
     Attributes:
         users: (n, U) standardised.
-        items: (n, K, F) standardised.
+        items: (n, K, F) standardised; where everybody is offered the same, (1, K, F).
         allowed: (n, K) bool.
         logits: (n, K) of the choice model where it is given, else None.
-        raw: (n, K, F) items' features as they are.
+        raw: (n or 1, K, F) items' features as they are.
         profiles: (n, P, F) users in the terms of items' features.
     """
 
@@ -33,8 +33,14 @@ class Offer(NamedTuple):
         """Some candidates (n, K') of each."""
         deep = columns[..., None].expand(-1, -1, self.items.shape[2])
         logits = None if self.logits is None else self.logits.gather(1, columns)
-        items, raw = self.items.gather(1, deep), self.raw.gather(1, deep)
+        items, raw = (part.expand(len(columns), -1, -1).gather(1, deep) for part in (self.items, self.raw))
         return Offer(self.users, items, self.allowed.gather(1, columns), logits, raw, self.profiles)
+
+    def rows(self, users: slice) -> Offer:
+        """Some of the users."""
+        logits = None if self.logits is None else self.logits[users]
+        items, raw = (part if len(part) == 1 else part[users] for part in (self.items, self.raw))
+        return Offer(self.users[users], items, self.allowed[users], logits, raw, self.profiles[users])
 
 
 def take(values: Tensor, slates: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from agents.encoding import Encoder
 from agents.networks import Features
 from recsim_env.env import Observation
 
-PAIRS = 4096  # of users and candidates scored at once: their activations fit a cache, which is several times faster
+PAIRS = 16_384  # of users and candidates scored at once: their activations fit a cache, which is several times faster
 SCALED_ROWS = 200_000  # users, and candidates, that the scales are fitted to at most
 
 
@@ -55,8 +55,17 @@ def best_value(scores: Tensor, allowed: Tensor, places: int) -> Tensor:
     return scores.gather(1, best_places(scores, allowed, places)).mean(1)
 
 
-def in_parts(network: nn.Module, *inputs: Tensor) -> Tensor:
-    """What `network` gives for users (n, …), items (n, K, F) and more inputs (n, …), some users at a time."""
-    together = max(1, PAIRS // inputs[1].shape[1])
-    parts = zip(*(torch.split(values, together) for values in inputs), strict=True)
-    return torch.cat([network(*part) for part in parts])
+def in_parts(network: nn.Module, users: Tensor, items: Tensor, *more: Tensor) -> Tensor:
+    """What `network` gives for users (n, …), items (n or 1, K, F) and more (n, …), some users at a time."""
+    found = []
+    for rows in some_at_a_time(len(users), items.shape[1]):
+        found.append(
+            network(users[rows], items if len(items) == 1 else items[rows], *(values[rows] for values in more))
+        )
+    return torch.cat(found)
+
+
+def some_at_a_time(users: int, candidates: int) -> list[slice]:
+    """Users in parts that a processor's cache holds with their candidates."""
+    together = max(1, PAIRS // candidates)
+    return [slice(start, start + together) for start in range(0, users, together)]
