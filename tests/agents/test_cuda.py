@@ -8,21 +8,27 @@ import numpy as np
 import pytest
 import torch
 
-from recsim_env.agent import NoLog, WorldSpec, agent_class
+from recsim_env.agent import NoLog, WorldSpec, agent_class, registered_agents
 from recsim_env.env import RecVectorEnv
 from recsim_env.simulator import Options
 from recsim_env.wrappers import InteractionBudget
-from tests.worlds import TinyWorld
+from scenarios.interest_evolution import InterestEvolution
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device here")
 STEPS = 4096
+ON_THE_GPU = [
+    name
+    for name in registered_agents()
+    if "device" in agent_class(name).Config.__dataclass_fields__ and agent_class(name).learns
+]
 
 
-@pytest.mark.parametrize("name", ["actor_critic", "dqn", "pqn", "reinforce"])
+@pytest.mark.parametrize("name", ON_THE_GPU)
 def test_learns_on_the_gpu(name: str, tmp_path: Path) -> None:
     kind = agent_class(name)
     config = kind.Config(device="cuda")
-    envs = RecVectorEnv(TinyWorld(), config.users, Options(**kind.options(config)))
+    world = InterestEvolution(num_candidates=10, slate_size=1)
+    envs = RecVectorEnv(world, config.users, Options(**kind.options(config)))
     observation, _ = envs.reset(seed=0)
     agent = kind(config, WorldSpec.of(envs))
     before = torch.cuda.max_memory_allocated()
