@@ -31,6 +31,7 @@ def test_learns_on_the_gpu(name: str, tmp_path: Path) -> None:
     envs = RecVectorEnv(world, config.users, Options(**kind.options(config)))
     observation, _ = envs.reset(seed=0)
     agent = kind(config, WorldSpec.of(envs))
+    torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.max_memory_allocated()
     agent.train(InteractionBudget(envs, STEPS), STEPS, NoLog())
     assert torch.cuda.max_memory_allocated() > before
