@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from recsim_env.borrow import borrow
+from recsim_env.compiled_streams import chain_compiled
 from recsim_env.link import JIT, Jit, link
 from recsim_env.loop import Loop, Mode, build_loop
 from recsim_env.rehearsal import rehearse_once
 from recsim_env.scenario import Scenario, Verbs
 from recsim_env.source import check_source
-from recsim_env.streams import chain, chain_compiled
+from recsim_env.streams import chain
 
 
 def identity(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -113,7 +113,7 @@ class RecEnv(gymnasium.Env[Observation, Any]):
             raise ResetNeeded("no session is running: call reset() first")
         slates = self.simulator.check_slates(as_array(action)[None])
         rows, results, answers = self.simulator.step(slates)
-        reward, repaired, engagement, length, clicks, terminated, truncated = results.item()  # as RESULT says
+        reward, repaired, engagement, length, clicks, terminated, truncated, *_ = results.item()  # as RESULT says
         self._over = terminated or truncated
         places = answers[0]
         info: dict[str, Any] = {name: places[name] for name in self._columns}

@@ -70,7 +70,7 @@ def record_dtype(fields: Sequence[Field], owner: str) -> np.dtype[Any]:
     for i, field in enumerate(fields):
         check_field(field, owner, [f.name for f in fields[:i]])
     kinds: list[Any] = [(f.name, np.int64 if f.whole else np.float64, (f.shape,) if f.shape else ()) for f in fields]
-    return np.dtype((np.record, kinds or [("nothing", np.float64)]))
+    return np.dtype((np.record, np.dtype(kinds or [("nothing", np.float64)], align=True)))
 
 
 def check_field(field: Field, owner: str, before: list[str]) -> None:

@@ -28,7 +28,7 @@ PLAN_NAMES = """
     hidden_item_width user_id_word item_id_word allowed_word clicked_word clicked_whole slate_size history_steps
     first_slate keeps_user horizon scratch_size noisy
 """.split()
-PLAN = np.dtype((np.record, [(name, np.int64) for name in PLAN_NAMES]))
+PLAN = np.dtype((np.record, np.dtype([(name, np.int64) for name in PLAN_NAMES], align=True)))
 
 
 class Plan(NamedTuple):

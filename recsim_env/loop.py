@@ -17,14 +17,17 @@ from recsim_env.streams import Verb
 LIFE = np.dtype(
     (
         np.record,
-        [
-            ("root", np.uint64),  # the user's key
-            ("key", np.uint64),  # the session's key
-            ("session", np.int64),
-            ("step", np.int64),
-            ("engagement", np.float64),
-            ("clicks", np.float64),
-        ],
+        np.dtype(
+            [
+                ("root", np.uint64),  # the user's key
+                ("key", np.uint64),  # the session's key
+                ("session", np.int64),
+                ("step", np.int64),
+                ("engagement", np.float64),
+                ("clicks", np.float64),
+            ],
+            align=True,
+        ),
     )
 )
 
@@ -32,15 +35,21 @@ LIFE = np.dtype(
 RESULT = np.dtype(
     (
         np.record,
-        [
-            ("reward", np.float64),
-            ("repaired", np.int64),
-            ("engagement", np.float64),  # this and the next two of the session so far
-            ("length", np.int64),
-            ("clicks", np.float64),
-            ("terminated", np.bool_),
-            ("truncated", np.bool_),
-        ],
+        np.dtype(
+            [
+                ("reward", np.float64),
+                ("repaired", np.int64),
+                ("engagement", np.float64),  # this and the next two of the session so far
+                ("length", np.int64),
+                ("clicks", np.float64),
+                ("terminated", np.bool_),
+                ("truncated", np.bool_),
+                # A gap without a name would hold anything, and records are compared as bytes.
+                ("gap", np.uint16),
+                ("gap2", np.uint32),
+            ],
+            align=True,
+        ),
     )
 )
 

@@ -37,7 +37,7 @@ class ArrayPool:
         free = unheld(self._arrays, REFERENCES_WHEN_FREE)
         if free is not None:
             return free
-        array = np.empty(self.shape, self.dtype)
+        array = np.zeros(self.shape, self.dtype)  # what is never written is compared too
         if len(self._arrays) < KEPT:
             self._arrays.append(array)
         return array

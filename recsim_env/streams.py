@@ -2,23 +2,18 @@
 
 Each draw is the splitmix64 finaliser (Steele, Lea and Flood, 2014) of a counter; the key is finalised at
 each link of the chain, since a plain sum of multiples collides. A stream is one record; its methods run in
-plain Python and, through numba's overloads below, compiled, with equal bits.
+plain Python and, through the overloads of `recsim_env.compiled_streams`, compiled, with equal bits.
 """
 
 from __future__ import annotations
 
-import inspect
 import math
-from collections.abc import Callable
 from enum import IntEnum
 from typing import Any
 
 import numpy as np
-from numba import njit, types
-from numba.extending import overload_method
 
 from recsim_env.errors import InvalidParameter
-from recsim_env.link import JIT, link
 from recsim_env.normal import normal_quantile
 
 MASK = (1 << 64) - 1
@@ -75,28 +70,23 @@ def root_key(seed: int, purpose: Purpose) -> int:
             return key
 
 
-@njit(nogil=True)
-def mix_compiled(z: Any) -> Any:
+def mix_bits(z: Any) -> Any:
+    """`mix` on unsigned numbers of 64 bits, or arrays of them, that wrap around."""
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return z ^ (z >> np.uint64(31))
 
 
-@njit(nogil=True)
-def chain_compiled(key: Any, link: Any) -> Any:
-    return mix_compiled(key + U_GOLDEN * np.uint64(link + 1))
-
-
 def chain_many(key: int, links: np.ndarray) -> np.ndarray:
     """The keys of places `links` (n,) uint64 below one key."""
-    keys: np.ndarray = mix_compiled.py_func(np.uint64(key) + U_GOLDEN * (links + np.uint64(1)))
+    keys: np.ndarray = mix_bits(np.uint64(key) + U_GOLDEN * (links + np.uint64(1)))
     return keys
 
 
 def imagined_keys(keys: np.ndarray, luck: np.ndarray) -> np.ndarray:
     """The keys that stand for `keys` (n,) uint64 in the imagined futures of numbers `luck` (n,), 0 or more."""
-    below = mix_compiled.py_func(keys + np.uint64(GOLDEN * (IMAGINED + 1) & MASK))
-    futures: np.ndarray = mix_compiled.py_func(below + U_GOLDEN * (luck.astype(np.uint64) + np.uint64(1)))
+    below = mix_bits(keys + np.uint64(GOLDEN * (IMAGINED + 1) & MASK))
+    futures: np.ndarray = mix_bits(below + U_GOLDEN * (luck.astype(np.uint64) + np.uint64(1)))
     return futures
 
 
@@ -186,48 +176,5 @@ class Stream(np.record):  # type: ignore[misc]
     categorical = categorical
 
 
-STREAM = np.dtype((Stream, [("key", np.uint64), ("state", np.uint64)]))
-
-
-@overload_method(types.Record, "rekey")
-def rekey_compiled(rng: Any, base: Any, counter: Any) -> Any:
-    def rekey(rng: Any, base: Any, counter: Any) -> None:
-        key = chain_compiled(base, counter)
-        rng.key = key
-        rng.state = key
-
-    return rekey
-
-
-@overload_method(types.Record, "at")
-def at_compiled(rng: Any, position: Any) -> Any:
-    def at(rng: Any, position: Any) -> Any:
-        rng.state = rng.key + U_GOLDEN * (np.uint64(position + 1) << np.uint64(32))
-        return rng
-
-    return at
-
-
-@overload_method(types.Record, "uniform")
-def uniform_compiled(rng: Any) -> Any:
-    def uniform(rng: Any) -> float:
-        rng.state = rng.state + U_GOLDEN
-        return np.float64(mix_compiled(rng.state) >> np.uint64(11)) * 2.0**-53
-
-    return uniform
-
-
-def compile_as_written(method: Callable[..., Any]) -> None:
-    """Compile a distribution from the very text that plain Python runs."""
-
-    linked = link(method, JIT).py_func  # type: ignore[attr-defined]
-
-    def overload(*types_of_arguments: Any) -> Any:
-        return linked
-
-    overload.__signature__ = inspect.signature(linked)  # type: ignore[attr-defined]
-    overload_method(types.Record, method.__name__)(overload)
-
-
-for distribution in (integer, normal, lognormal, gamma, beta, categorical):
-    compile_as_written(distribution)
+# Aligned, as all records are: a GPU reads others byte by byte.
+STREAM = np.dtype((Stream, np.dtype([("key", np.uint64), ("state", np.uint64)], align=True)))

@@ -9,13 +9,14 @@ from typing import Any
 import numba
 import numpy as np
 
+from recsim_env.compiled_streams import chain_compiled
 from recsim_env.env import Observation
 from recsim_env.errors import DataError
 from recsim_env.fitting.moments import Recipe
 from recsim_env.layout import build_layout
 from recsim_env.scenario import Scenario
 from recsim_env.simulator import Options, Simulator
-from recsim_env.streams import Purpose, chain, chain_compiled
+from recsim_env.streams import Purpose, chain
 
 NUMBERS_A_BLOCK = 4_000_000  # of an observation, of users side by side: 16 MB a step
 SLATES = 6  # the stream of random slates, beside those of the verbs

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from recsim_env import streams
+from recsim_env.compiled_streams import chain_compiled
 from recsim_env.errors import InvalidParameter
-from recsim_env.streams import STREAM, Purpose, Stream, Verb, chain, chain_compiled, chain_many, root_key
+from recsim_env.streams import STREAM, Purpose, Stream, Verb, chain, chain_many, root_key
 
 DRAWS = 20_000
 WEIGHTS = np.array([0.5, 0.0, 2.0, 1.5])
