@@ -28,7 +28,7 @@ from recsim_env.scenario import Scenario
 from recsim_env.simulator import Options, Simulator
 
 USERS = (1024, 16_384, 262_144, 1_048_576)
-PREPARED, BEST_OF = 4, 0.5  # slates to take turns; seconds a repeat
+PREPARED, SECONDS = 4, 0.5  # slates to take turns; about how long a repeat takes
 
 
 def prepared(world: Scenario, users: int) -> list[np.ndarray]:
@@ -67,7 +67,7 @@ def rates(play: Callable[[int], None], users: int, repeats: int) -> list[float]:
     play(3)
     began = time.perf_counter()
     play(3)
-    steps = max(3, int(3 * BEST_OF / (time.perf_counter() - began)))
+    steps = max(3, int(3 * SECONDS / (time.perf_counter() - began)))
     found = []
     for _ in range(repeats):
         began = time.perf_counter()
