@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,10 +39,10 @@ def worlds_named(names: str) -> list[str]:
     return chosen
 
 
-def measure(name: str, quick: bool, data: str, out: Path, workers: int) -> WorldResults:
-    """Run what is missing in one world and read what is there.
+def measure(name: str, quick: bool, data: str, out: Path, workers: int, only: Sequence[str] = ()) -> WorldResults:
+    """Run what is missing in one world and read what is there; only some of its agents, where they are named.
 
-    The best supervised recommender gets as many seeds as those that look ahead.
+    Of all agents the best supervised recommender gets as many seeds as those that look ahead.
 
     Raises:
         RecSimError: of any kind, before anything starts; `InvalidParameter` where movielens has no data.
@@ -50,12 +50,12 @@ def measure(name: str, quick: bool, data: str, out: Path, workers: int) -> World
     world = WORLDS[name]
     if world.scenario == "movielens" and not data:
         raise InvalidParameter("the results of movielens need --data, the folder or zip of your ratings")
-    experiment, folder = world.experiment(quick, data), out / name
+    experiment, folder = world.experiment(quick, data, only), out / name
     scenario = experiment.check()[world.scenario]
     with locked(folder):
         claim(experiment, folder)
         go_on(experiment, folder, workers)
-        if not quick:
+        if not quick and not only:
             best = best_supervised(runs_of(experiment.runs(), folder))
             experiment = replace(experiment, seeds_of={**experiment.seeds_of, best: MORE_SEEDS})
             go_on(experiment, folder, workers)
@@ -96,23 +96,45 @@ def immediate_of(experiment: Experiment, scenario: Scenario, folder: Path, state
     return pd.read_csv(path)
 
 
-def run_results(worlds: str, quick: bool, data: str, out: Path, report: Path, workers: int) -> None:
+def run_results(worlds: str, quick: bool, data: str, out: Path, report: Path, workers: int, agents: str = "") -> None:
     """Measure the worlds named, keep their figures beside the page, and write the page of all that are kept there.
+
+    agents: labels separated by commas; where there are any only they are measured, and replace their kept figures.
 
     Raises:
         RecSimError: of any kind, before anything of a world starts.
     """
-    kept = report.with_suffix("")
+    kept, only = report.with_suffix(""), [label.strip() for label in agents.split(",") if label.strip()]
     for name in worlds_named(worlds):
         if name == "movielens" and not data and not worlds:
             print("movielens is left out: give --data, the folder or zip of your ratings", file=sys.stderr)
             continue
         print(f"{name}: {WORLDS[name].question}", flush=True)
-        measured = measure(name, quick, data, out, workers)
+        before = kept_figures(name, kept, WORLDS[name].experiment(quick, data)) if only else None
+        measured = measure(name, quick, data, out, workers, only)
+        measured = measured if before is None else before.with_new(measured)
         kept.mkdir(parents=True, exist_ok=True)
         measured.write(kept / f"{name}.csv")
         write_page(read_kept(kept), report)
     print(f"\nThe page: {report}; its figures: {kept}. Runs: {out}. Curves: recsim-env tensorboard {out}")
+
+
+def kept_figures(name: str, kept: Path, experiment: Experiment) -> WorldResults:
+    """A world's figures that agents measured alone are put among.
+
+    Raises:
+        InvalidParameter: there are none, or they are of another budget.
+    """
+    path, budget = kept / f"{name}.csv", (experiment.steps, experiment.users)
+    if not path.exists():
+        raise InvalidParameter(f"--agents replaces kept figures, and there is no {path}; measure all agents first")
+    before = WorldResults.read(WORLDS[name], path)
+    if any(tuple(row) != budget for row in before.runs[BUDGET].to_numpy()):
+        raise InvalidParameter(
+            f"{path} holds figures of another budget than {budget[0]:,} user-steps and {budget[1]:,} users; "
+            f"measure all agents, or keep them with another --report"
+        )
+    return before
 
 
 def read_kept(folder: Path) -> dict[str, WorldResults]:

@@ -107,7 +107,7 @@ def section(name: str, results: WorldResults) -> list[str]:
     budget = f"{steps:,} user-steps of training, {users:,} users a seed to evaluate on."
     return [
         f"## {name}", "", f"`{results.world.scenario}{parameters}`; {budget} {WORLDS[name].question}", "",
-        lesson(results), "", *table_of(results), "", MEANING, "", *twins_of(results), "",
+        lesson(results), "", *([results.world.note, ""] if results.world.note else []), *table_of(results), "", MEANING, "", *twins_of(results), "",
     ]  # fmt: skip
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from benchmark.experiment import Experiment
+from recsim_env.errors import unknown
 
 REFERENCES = ("random", "popular", "myopic_oracle", "patient_oracle")
 SUPERVISED = ("als", "item_knn", "ncf", "two_tower", "lstm", "sasrec", "autoencoder", "vae")
 ROUNDS = 4  # of those that refit after each share of the budget
-LEARNERS = ("lin_ucb", "thompson", "tabular_q", "dqn", "pqn", "reinforce", "actor_critic")
+LEARNERS = ("lin_ucb", "thompson", "tabular_q", "pqn", "reinforce", "actor_critic")
 SB3 = ("sb3:PPO", "sb3:DQN")
 STEPS, SEEDS, MORE_SEEDS, USERS = 300_000, 3, 5, 1000
 QUICK_STEPS, QUICK_SEEDS, QUICK_USERS = 60_000, 2, 500
@@ -25,40 +26,56 @@ class ResultsWorld:
         scenario, parameters: as for `Experiment`.
         question: what it asks of a recommender.
         slate_q: the label of slate_q that fits its clicks, or "" where none does.
+        dqn: the label of dqn that fits it.
+        also: labels beside those of every world.
         without: agents that cannot be used there.
+        seeds: of every agent; those named by `more_seeds` get `MORE_SEEDS`.
+        note: what a reader must know of how this was decided.
     """
 
     scenario: str
     question: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
     slate_q: str = "slate_q"
+    dqn: str = "dqn"
+    also: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
+    seeds: int = SEEDS
+    note: str = ""
 
     def twins(self) -> dict[str, str]:
         """Agents that look ahead, and the same agent that does not."""
-        names = [name for name in ("tabular_q", "dqn", "pqn", "reinforce", "actor_critic") if name not in self.without]
-        return {name: f"{name}@gamma=0" for name in names} | (
-            {self.slate_q: myopic(self.slate_q)} if self.slate_q else {}
-        )
+        names = [name for name in ("tabular_q", self.dqn, "pqn", "reinforce", "actor_critic", self.slate_q) if name]
+        return {name: myopic(name) for name in names if name.partition("@")[0] not in self.without}
 
     def agents(self, quick: bool) -> list[str]:
         """Labels, the longest first; quick: without rounds, offline twins and Stable-Baselines3."""
         looking_ahead = self.twins()
-        full = [*SB3, *(f"{name}@rounds={ROUNDS}" for name in SUPERVISED), "dqn@offline=true"]
+        full = [*SB3, *(f"{name}@rounds={ROUNDS}" for name in SUPERVISED), f"{self.dqn}@offline=true"]
         full += [f"{self.slate_q}@offline=true"] if self.slate_q else []
         ahead = [*looking_ahead, *looking_ahead.values()]
-        labels = [*ahead, *([] if quick else full), *SUPERVISED, *LEARNERS, *REFERENCES]
+        labels = [*ahead, *([] if quick else full), *SUPERVISED, *LEARNERS, *self.also, *REFERENCES]
         return [label for label in dict.fromkeys(labels) if label.partition("@")[0] not in self.without]
 
-    def experiment(self, quick: bool, data: str) -> Experiment:
-        """All its runs."""
+    def experiment(self, quick: bool, data: str, only: Sequence[str] = ()) -> Experiment:
+        """All its runs, or those of some of its agents.
+
+        Raises:
+            UnknownName: an agent is not of the plan.
+        """
         parameters = {**self.parameters, **({"data": data} if self.scenario == "movielens" else {})}
-        steps, seeds, users = (QUICK_STEPS, QUICK_SEEDS, QUICK_USERS) if quick else (STEPS, SEEDS, USERS)
-        twins = self.twins()
-        more = [label for pair in twins.items() if pair[0] in ("dqn", self.slate_q) for label in pair]
-        seeds_of = {} if quick else dict.fromkeys(more, MORE_SEEDS)
-        agents: dict[str, dict[str, Any]] = {label: {} for label in self.agents(quick)}
+        steps, seeds, users = (QUICK_STEPS, QUICK_SEEDS, QUICK_USERS) if quick else (STEPS, self.seeds, USERS)
+        planned = self.agents(quick)
+        for label in only:
+            if label not in planned:
+                raise unknown(f"agent of the results in {self.scenario}", label, planned)
+        agents: dict[str, dict[str, Any]] = {label: {} for label in planned if not only or label in only}
+        seeds_of = {} if quick else {label: MORE_SEEDS for label in self.more_seeds() if label in agents}
         return Experiment({self.scenario: parameters}, agents, seeds, steps, users, "partial", seeds_of)
+
+    def more_seeds(self) -> list[str]:
+        """Labels of dqn, slate_q and their twins."""
+        return [label for pair in self.twins().items() if pair[0] in (self.dqn, self.slate_q) for label in pair]
 
 
 def myopic(label: str) -> str:
@@ -84,6 +101,12 @@ WORLDS = {
     "long_term_satisfaction": ResultsWorld(
         "long_term_satisfaction:hard",
         "Clickbait engages now and wears satisfaction out. Does a recommender keep its hands off it?",
+        slate_q="slate_q@n_step=5",
+        dqn="dqn@n_step=5",
+        also=("dqn", "slate_q"),
+        seeds=MORE_SEEDS,
+        note="Five seeds of every agent, and returns of five steps for one dqn and one slate_q, were decided on after "
+        "a first measurement here with three seeds and the defaults.",
     ),
     "movielens": ResultsWorld(
         "movielens",

@@ -30,6 +30,12 @@ class WorldResults:
         found = compare(ours, theirs, column)
         return found.mean, found.low, found.high
 
+    def with_new(self, measured: WorldResults) -> WorldResults:
+        """These figures, with those of the agents measured in place of theirs, of agents that are still of the plan."""
+        old = self.runs[~self.runs["agent"].isin(measured.runs["agent"])]
+        old = old[old["agent"].isin(self.world.agents(quick=False))]
+        return WorldResults(self.world, pd.concat([old, measured.runs[old.columns]], ignore_index=True))
+
     def write(self, path: Path) -> None:
         """Keep the runs as CSV, to six digits after the point."""
         with whole(path) as part:

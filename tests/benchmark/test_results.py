@@ -30,7 +30,7 @@ def test_a_page_is_written_and_resumed(small: None, tmp_path: Path, capsys: pyte
     measure.run_results(WORLD, True, "", tmp_path / "runs", page, workers=1)
     text = page.read_text(encoding="utf-8")
     assert all(f"| {agent} |" in text for agent in FEW)
-    assert WORLDS[WORLD].question in text and "2,560 user-steps" in text
+    assert WORLDS[WORLD].question in text and WORLDS[WORLD].note in text and "2,560 user-steps" in text
     assert (page.parent / "results.png").stat().st_size > 10_000
     capsys.readouterr()
     measure.run_results(WORLD, True, "", tmp_path / "runs", page, workers=1)
@@ -50,6 +50,28 @@ def test_the_best_supervised_recommender_gets_more_seeds(
     assert measured.runs[["agent", "seed"]].to_numpy().tolist() == [["ncf", 0], ["ncf", 1]]
     again = measure.measure(WORLD, False, "", tmp_path, workers=1)
     pd.testing.assert_frame_equal(measured.runs.drop(columns="seconds"), again.runs.drop(columns="seconds"))
+
+
+def test_agents_measured_anew_replace_their_kept_figures(
+    small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "results.md"
+    with pytest.raises(InvalidParameter, match="measure all agents first"):
+        measure.run_results(WORLD, True, "", tmp_path / "few", page, 1, "random")
+    measure.run_results(WORLD, True, "", tmp_path / "all", page, 1)
+    before = pd.read_csv(tmp_path / "results" / f"{WORLD}.csv")
+    with pytest.raises(UnknownName, match="did you mean 'random'"):
+        measure.run_results(WORLD, True, "", tmp_path / "few", page, 1, "randon")
+    spoilt = before.assign(engagement=before["engagement"].where(before["agent"] != "random", -1.0))
+    spoilt.to_csv(tmp_path / "results" / f"{WORLD}.csv", index=False)
+    measure.run_results(WORLD, True, "", tmp_path / "few", page, 1, "random")
+    after = pd.read_csv(tmp_path / "results" / f"{WORLD}.csv")
+    by = ["agent", "seed"]
+    untimed = [frame.drop(columns="seconds").sort_values(by, ignore_index=True) for frame in (before, after)]
+    pd.testing.assert_frame_equal(*untimed)
+    monkeypatch.setattr(plan, "QUICK_STEPS", 5120)
+    with pytest.raises(InvalidParameter, match="another budget than 5,120 user-steps"):
+        measure.run_results(WORLD, True, "", tmp_path / "more", page, 1, "random")
 
 
 def made_up() -> WorldResults:
