@@ -25,6 +25,7 @@ from recsim_env.scenario import Scenario
 GROUP = "recsim_env.agents"
 ChoiceLogits = Callable[[Observation], np.ndarray]  # see `Scenario.choice_logits`
 PLAYED = "played"
+MANY = 100  # candidates from which on the highest are looked for before they are sorted
 
 
 class Log(Protocol):
@@ -176,10 +177,28 @@ class Ranker(Agent):
 
 
 def top_slates(scores: np.ndarray, observation: Observation, slate_size: int) -> np.ndarray:
-    """(n, S): the positions of the highest scores (n, C), best first; masked ones last, ties to the lower position."""
+    """(n, S): the positions of the highest scores (n, C), best first; masked ones last, ties to the lower position.
+
+    Raises:
+        AgentError: a score is not a number.
+    """
+    if np.isnan(scores).any():
+        raise AgentError("a score is NaN, and slates are ordered by scores; look for a division by 0 or an overflow")
     if "mask" in observation:
         scores = np.where(observation["mask"] > 0, scores, -np.inf)
-    return np.argsort(-scores, axis=1, kind="stable")[:, :slate_size]
+    if scores.shape[1] < MANY:
+        return np.argsort(-scores, axis=1, kind="stable")[:, :slate_size]
+    best = highest(scores, slate_size)
+    order = np.argsort(-np.take_along_axis(scores, best, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(best, order, axis=1)
+
+
+def highest(scores: np.ndarray, count: int) -> np.ndarray:
+    """(n, count): the positions of each row's highest scores (n, C), in their order; ties to the lower position."""
+    least = np.partition(scores, -count, axis=1)[:, -count, None]
+    above, level = scores > least, scores == least
+    level &= level.cumsum(axis=1) <= count - above.sum(axis=1, keepdims=True)
+    return np.nonzero(above | level)[1].reshape(len(scores), count)
 
 
 def softened(scores: np.ndarray, epsilon: float, rng: np.random.Generator) -> np.ndarray:

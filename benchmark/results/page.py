@@ -105,9 +105,10 @@ def section(name: str, results: WorldResults) -> list[str]:
     parameters = "".join(f" --set {k}={v}" for k, v in results.world.parameters.items())
     steps, users = (int(results.runs[column].iloc[0]) for column in BUDGET)
     budget = f"{steps:,} user-steps of training, {users:,} users a seed to evaluate on."
+    note = [results.world.note, ""] if results.world.note else []
     return [
         f"## {name}", "", f"`{results.world.scenario}{parameters}`; {budget} {WORLDS[name].question}", "",
-        lesson(results), "", *([results.world.note, ""] if results.world.note else []), *table_of(results), "", MEANING, "", *twins_of(results), "",
+        lesson(results), "", *note, *table_of(results), "", MEANING, "", *twins_of(results), "",
     ]  # fmt: skip
 
 
