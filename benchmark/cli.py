@@ -370,11 +370,13 @@ def sweep(
 def report(
     runs: Annotated[Path, typer.Argument(help="The folder of a finished bench.")],
     out: Annotated[Path | None, typer.Option(help="Where to write. Default: RUNS/report.")] = None,
+    lives: Annotated[int, typer.Option(help="Users of each world to replay.", parser=whole_number, metavar="N")] = 3,
+    images: Annotated[bool, typer.Option("--images", help="Figures as PNG and SVG too; needs a Chrome.")] = False,
 ) -> None:
     """Write what came of an experiment as one page that works offline, and its tables as CSV and LaTeX."""
     from benchmark.report.command import run_report
 
-    run_report(runs, out)
+    run_report(runs, out, lives, images)
 
 
 @app.command()

@@ -92,6 +92,10 @@ class Scenario:
         """Features of every item, (num_items, F) float32, where candidates carry catalogue ids."""
         return None
 
+    def item_names(self) -> Sequence[str]:
+        """What people call the items, by catalogue id; empty where they have no names."""
+        return ()
+
     def summary(self) -> str:
         """A line about what was fitted and how well, told before a benchmark; empty where nothing was."""
         return ""

@@ -70,6 +70,9 @@ class MovieLens(Scenario):
             raise DataError(f"num_candidates must be at most the films there are, not {self.num_candidates}: {films}")
         return fitted
 
+    def item_names(self) -> Sequence[str]:
+        return self.fitted.titles
+
     def summary(self) -> str:
         fitted = self.fitted
         return (

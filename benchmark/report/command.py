@@ -3,36 +3,75 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from benchmark.listing import terminal
 from benchmark.report.data import Results
-from recsim_env.errors import RecSimError
+from benchmark.report.lives import replayed
+from recsim_env.errors import InvalidParameter, RecSimError
 from recsim_env.files import whole
 
 
-def run_report(runs: Path, out: Path | None) -> None:
-    """Read, draw and write.
+def run_report(runs: Path, out: Path | None, lives: int, images: bool) -> None:
+    """Read, replay, draw and write.
+
+    Args:
+        lives: users whose sessions are replayed, in each world.
+        images: whether figures are written as PNG and SVG too.
 
     Raises:
         RecSimError: plotly is not installed. RunFolderError: the folder holds no finished experiment.
     """
     try:
-        from benchmark.report.page import page_of, rows_of
+        from benchmark.report.page import drawn_of, page_of
     except ImportError as error:
         raise RecSimError(f"report needs {error.name}: pip install 'recsim-env[report]'") from None
+    if lives < 0:
+        raise InvalidParameter(f"--lives must be 0 or more, not {lives}")
     results, folder = Results.read(runs), out or runs / "report"
-    page = page_of(results)
+    drawn = drawn_of(results)
+    told, unlived = replay(results, lives)
     folder.mkdir(parents=True, exist_ok=True)
+    if images:
+        from benchmark.report.images import write_pictures
+
+        every = {key: figure for of_world in drawn.values() for key, (_, figure) in of_world.items()}
+        write_pictures(every, folder / "images")
     with whole(folder / "report.html") as part:
-        part.write_text(page, encoding="utf-8")
+        part.write_text(page_of(results, drawn, told, unlived), encoding="utf-8")
+    write_tables(results, folder)
+    print(f"{folder}/report.html, and the tables beside it as .csv and .tex" + ", figures in images" * images)
+
+
+def replay(results: Results, lives: int) -> tuple[dict[str, Any], str]:
+    """Users' sessions under each agent, by world, and why there are none where agents cannot be had any more."""
+    if not lives:
+        return {}, "none was asked for (--lives 0)"
+    with terminal().status("replaying") as status:
+
+        def tell(agent: str) -> None:
+            status.update(f"replaying {lives} users with {agent}")
+
+        try:
+            worlds = results.experiment.check()
+            told = {name: replayed(results, name, scenario, lives, tell) for name, scenario in worlds.items()}
+        except RecSimError as error:
+            return {}, str(error)
+    return told, ""
+
+
+def write_tables(results: Results, folder: Path) -> None:
+    """Each world's ranking as CSV and LaTeX."""
+    from benchmark.report.page import rows_of
+
     for number, world in enumerate(results.experiment.worlds):
         ranking = results.rankings[world]
         with whole(folder / f"ranking-{number}.csv") as part:
             ranking.assign(scenario=world).to_csv(part, index=False)
         with whole(folder / f"ranking-{number}.tex") as part:
             part.write_text(latex(pd.DataFrame(rows_of(ranking))), encoding="utf-8")
-    print(f"{folder}/report.html, and the tables beside it as .csv and .tex")
 
 
 def latex(table: pd.DataFrame) -> str:

@@ -81,8 +81,8 @@ def curves(results: Results, world: str) -> Figure | None:
         spans = np.array([interval(values.to_numpy()) for _, values in by_step])
         if np.isfinite(spans).all():
             figure.add_scatter(
-                x=[*steps, *steps[::-1]], y=[*spans[:, 1], *spans[::-1, 0]], fill="toself", fillcolor=colour,
-                opacity=FAINT, line={"width": 0}, hoverinfo="skip", showlegend=False,
+                x=[*steps, *steps[::-1]], y=[*spans[:, 1], *spans[::-1, 0]], mode="lines", fill="toself",
+                fillcolor=colour, opacity=FAINT, line={"width": 0}, hoverinfo="skip", showlegend=False,
             )  # fmt: skip
         figure.add_scatter(x=steps, y=mean, mode="lines", name=agent, line={"color": colour, "dash": dash})
     return figure if figure.data else None

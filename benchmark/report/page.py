@@ -3,35 +3,61 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
+from plotly.graph_objects import Figure
 from plotly.io import to_json
 from plotly.offline import get_plotlyjs
 
 from benchmark.rankings import decimals, span
 from benchmark.report.data import Results
 from benchmark.report.figures import FIGURES
+from benchmark.report.lives import SEED
+from benchmark.report.overall import profile, scores_of
+
+Drawn = dict[str, tuple[str, Figure]]
 
 
-def page_of(results: Results) -> str:
-    """The whole page."""
-    figures: dict[str, Any] = {}
-    worlds = [section(results, i, world, figures) for i, world in enumerate(results.experiment.worlds)]
-    seeds = results.experiment.seeds
+def drawn_of(results: Results) -> dict[str, Drawn]:
+    """Each world's figures by their ids, with their titles; those of all worlds together under "all"."""
+    drawn = {}
+    for number, world in enumerate(results.experiment.worlds):
+        made = {f"figure-{number}-{name}": (title, draw(results, world)) for name, (title, draw) in FIGURES.items()}
+        drawn[world] = {key: (title, figure) for key, (title, figure) in made.items() if figure is not None}
+    scores, _ = scores_of(results)
+    drawn["all"] = {"figure-all-profile": ("Performance profiles", profile(results, scores))} if scores else {}
+    return drawn
+
+
+def page_of(results: Results, drawn: Mapping[str, Drawn], lives: Mapping[str, Any], unlived: str) -> str:
+    """The whole page; lives: what it replays of each world; unlived: why it replays nothing, if so."""
+    every = {key: figure for of_world in drawn.values() for key, (_, figure) in of_world.items()}
+    seeds, (_, no_scores) = results.experiment.seeds, scores_of(results)
     environment = Environment(loader=PackageLoader("benchmark.report", "."), autoescape=True)
     return environment.get_template("report.html.j2").render(
         title=f"{len(results.experiment.agents)} agents in {', '.join(results.experiment.worlds)}",
         subtitle=subtitle(results),
         replicates=f"{seeds} seeds" if seeds > 1 else "the users of one seed",
-        worlds=worlds,
-        figures=Markup(safe(json.dumps(figures))),
+        worlds=[section(results, i, world, drawn[world]) for i, world in enumerate(results.experiment.worlds)],
+        overall=titles_of(drawn["all"]),
+        no_scores=no_scores,
+        unlived=unlived,
+        figures=Markup(safe(json.dumps({key: json.loads(to_json(figure)) for key, figure in every.items()}))),
+        lives=Markup(safe(json.dumps([lives.get(world) for world in results.experiment.worlds]))),
+        seed=SEED,
+        script=Markup((Path(__file__).parent / "replay.js").read_text(encoding="utf-8")),
         plotly=Markup(get_plotlyjs()),
         settings=json.dumps(results.told, indent=1),
     )
+
+
+def titles_of(drawn: Drawn) -> list[dict[str, str]]:
+    return [{"id": key, "title": title} for key, (title, _) in drawn.items()]
 
 
 def safe(text: str) -> str:
@@ -47,22 +73,15 @@ def subtitle(results: Results) -> str:
     return f"{budget}, whom nobody trained on. Experiment {results.told['hash']}; {version}."
 
 
-def section(results: Results, number: int, world: str, figures: dict[str, Any]) -> dict[str, Any]:
-    """A world's part of the page; its figures are added to `figures` by their ids."""
-    drawn = []
-    for name, (title, draw) in FIGURES.items():
-        figure = draw(results, world)
-        if figure is not None:
-            key = f"figure-{number}-{name}"
-            figures[key] = json.loads(to_json(figure))
-            drawn.append({"id": key, "title": title})
+def section(results: Results, number: int, world: str, drawn: Drawn) -> dict[str, Any]:
+    """A world's part of the page."""
     ranking = results.rankings[world]
     return {
         "id": f"world-{number}",
         "name": world,
         "sentence": sentence(ranking),
         "table": Markup(pd.DataFrame(rows_of(ranking)).to_html(index=False, border=0, escape=True)),
-        "figures": drawn,
+        "figures": titles_of(drawn),
     }
 
 

@@ -5,16 +5,28 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from benchmark.experiment import Experiment
 from benchmark.report.command import latex
+from benchmark.report.data import Results
+from benchmark.report.lives import Teller, users_of
+from recsim_env.errors import DataError
+from recsim_env.fields import Field
+from recsim_env.scenario import Scenario
 from tests.benchmark.commands import run
 
 pytest.importorskip("plotly", reason="plotly is not installed: pip install 'recsim-env[report]'")
+from benchmark.report import images
+
 WORLD = f"{Path(__file__).parents[1] / 'worlds.py'}:TinyWorld"
 AGENTS = ("tabular_q", "myopic_oracle", "random")
+FIGURES = ("engagement", "curves", "now", "survival", "diversity", "shown")
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +55,7 @@ def test_the_page_needs_nothing_from_elsewhere(folder: Path) -> None:
 
 def test_every_figure_is_drawn_from_the_runs(folder: Path) -> None:
     figures = figures_of((folder / "report" / "report.html").read_text(encoding="utf-8"))
-    names = ("engagement", "curves", "now", "survival", "diversity", "shown")
-    assert list(figures) == [f"figure-0-{name}" for name in names]
+    assert list(figures) == [f"figure-0-{name}" for name in FIGURES]
     ranking = pd.read_csv(folder / "ranking.csv")
     drawn = {str(trace["name"]): trace for trace in figures["figure-0-engagement"]["data"]}
     assert set(drawn) == set(AGENTS) and len(ranking) == 3
@@ -77,3 +88,73 @@ def test_mistakes_are_told(
     (tmp_path / "experiment.json").write_text((folder / "experiment.json").read_text())
     assert run(monkeypatch, "report", str(tmp_path)) == 2
     assert "6 of 6 runs" in capsys.readouterr().err
+
+
+def lives_on(page: str) -> list[dict[str, Any]]:
+    found = re.search(r"const lives = (\[.*\]);\n", page)
+    assert found
+    return list(json.loads(found.group(1)))
+
+
+def test_replayed_lives_are_those_that_were_evaluated(folder: Path) -> None:
+    [told] = lives_on((folder / "report" / "report.html").read_text(encoding="utf-8"))
+    assert told["pair"] == ["tabular_q", "myopic_oracle"] and set(told["lives"]) == set(AGENTS)
+    assert len(told["users"]) == len(set(told["users"])) == 3
+    for agent, lives in told["lives"].items():
+        [path] = folder.rglob(f"{agent}/seed-0/evaluation.parquet")
+        evaluated = pd.read_parquet(path).set_index("user")
+        for user, life in zip(told["users"], lives, strict=True):
+            row = evaluated.loc[user]
+            assert (life["length"], life["cut"]) == (row["length"], row["cut"])
+            assert life["engagement"] == pytest.approx(row["engagement"])
+            assert len(life["steps"]) == row["length"] and len(life["first"]) == len(told["fields"])
+            assert sum(reward for _, reward, _ in life["steps"]) == pytest.approx(row["engagement"])
+            assert sum(clicked for items, _, _ in life["steps"] for _, clicked in items) == row["clicks"]
+
+
+def test_users_to_replay_lie_from_the_least_to_the_most_difference(folder: Path) -> None:
+    results = Results.read(folder)
+    users = users_of(results, WORLD, ("tabular_q", "random"), 3)
+    table = results.users[results.users["seed"] == 0].pivot_table(index="user", columns="agent", values="engagement")
+    gains = (table["tabular_q"] - table["random"])[users]
+    assert gains.is_monotonic_increasing
+    assert len(users_of(results, WORLD, ("tabular_q", "random"), 500)) == 30
+
+
+def test_items_are_called_by_their_names() -> None:
+    items = np.zeros(1, [("id", np.int64), ("length", np.float64), ("topics", np.float64, 3)])
+    items[0] = (1, 2.5, (0, 0, 1))
+    fields = [Field("id", low=0, high=1, integer=True), Field("length"), Field("topics", shape=3)]
+    world = SimpleNamespace(item_fields=lambda: fields, item_names=lambda: ["Alien", "Solaris"])
+    assert Teller(cast(Scenario, world)).item(items[0]) == "Solaris, length 2.5, topics 2"
+    world.item_names = lambda: ()
+    assert Teller(cast(Scenario, world)).item(items[0]).startswith("item 1, ")
+
+
+def test_figures_are_written_as_pictures_or_the_reason_is_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def no_browser(*_: Any, **__: Any) -> None:
+        raise RuntimeError("no Chrome is found\nmore")
+
+    monkeypatch.setattr(images, "write_images", no_browser)
+    words = ("report", str(folder), "--lives", "0", "--images", "--out", str(tmp_path / "out"))
+    assert run(monkeypatch, *words) == 2
+    assert "(RuntimeError: no Chrome is found)" in capsys.readouterr().err
+    asked: list[Path] = []
+    monkeypatch.setattr(images, "write_images", lambda figures, paths, **_: asked.extend(paths))
+    assert run(monkeypatch, *words) == 0
+    assert {path.name for path in asked} == {f"figure-0-{n}.{form}" for n in FIGURES for form in ("png", "svg")}
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert lives_on(page) == [None] and "none was asked for (--lives 0)" in page
+
+
+def test_agents_that_cannot_be_had_any_more_are_told(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(self: Experiment) -> dict[str, Scenario]:
+        raise DataError("the ratings are gone")
+
+    monkeypatch.setattr(Experiment, "check", gone)
+    assert run(monkeypatch, "report", str(folder), "--out", str(tmp_path)) == 0
+    assert "the ratings are gone" in (tmp_path / "report.html").read_text(encoding="utf-8")
