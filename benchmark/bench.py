@@ -37,6 +37,7 @@ class Bars:
             TextColumn("{task.fields[latest]}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
+            TextColumn("left"),
             disable=not self.live,
         )
         self.tasks: dict[int, TaskID] = {}

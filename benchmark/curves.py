@@ -8,6 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from recsim_env.errors import InvalidParameter, RecSimError, RunFolderError
 
 if TYPE_CHECKING:
@@ -47,6 +49,15 @@ def tell_settings(writer: SummaryWriter, run: Run, result: Evaluation) -> None:
         writer.file_writer.add_summary(summary)  # type: ignore[attr-defined]
     for name, value in final.items():
         writer.add_scalar(name, value, run.steps)
+
+
+def tell_users(writer: SummaryWriter, run: Run, result: Evaluation) -> None:
+    """How engagement, length and what the world measures spread over test users, for the Histograms tab."""
+    same = ("seed", "people", "user", "cut")
+    for name, values in result.table.drop(columns=list(same)).items():
+        known = values[np.isfinite(values)]
+        if len(known):
+            writer.add_histogram(f"users/{name}", known.to_numpy(), run.steps)
 
 
 def plain(value: Any) -> bool | int | float | str:

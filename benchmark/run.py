@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmark.curves import tell_layout, tell_settings
+from benchmark.curves import tell_layout, tell_settings, tell_users
 from benchmark.evaluation import evaluate, options_of, peoples
 from benchmark.recorder import Recorder, Scalars
 from benchmark.validation import Validation
@@ -147,6 +147,7 @@ def execute(run: Run, out: Path, tell: Tell, threads: int = 0) -> None:
             for step in (0, run.steps):
                 write(points, step)
         tell_settings(writer, run, result)
+        tell_users(writer, run, result)
     result.table.assign(agent=run.agent).to_parquet(part / "evaluation.parquet", index=False)
     result.items.assign(agent=run.agent, seed=run.seed).to_parquet(part / "items.parquet", index=False)
     (part / "run.json").write_text(json.dumps(asdict(run) | spent, indent=1) + "\n", encoding="utf-8")

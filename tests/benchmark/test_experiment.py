@@ -87,6 +87,8 @@ def test_curves_have_the_names_of_stable_baselines3(out: Path) -> None:
     assert len(points) >= 10
     assert points[-1].step <= EXPERIMENT.steps
     assert points[-1].value > points[0].value
+    assert {"users/engagement", "users/length"} <= set(found.Tags()["histograms"])
+    assert found.Histograms("users/engagement")[0].histogram_value.num == EXPERIMENT.users
 
 
 def test_evaluation_is_paired_between_agents(out: Path) -> None:
