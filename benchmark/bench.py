@@ -14,10 +14,10 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from benchmark.executors.execution import Executor, run_all
 from benchmark.experiment import Experiment
-from benchmark.folder import check_folder, claim, evaluations, locked
+from benchmark.folder import check_folder, claim, evaluations
 from benchmark.rankings import print_across, print_measures, print_ranking, ranked
 from benchmark.recorder import Scalars
-from recsim_env.files import whole
+from recsim_env.files import locked, whole
 
 
 class Bars:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from movieharbor.cli import app as movieharbor
 from recsim_env.errors import InvalidParameter, RecSimError
 
 BENCH_AGENTS = "dqn,ncf,tabular_q,popular,myopic_oracle,random"  # the longest first
@@ -188,6 +189,7 @@ def tensorboard(
 
 new = typer.Typer(help="Write a file to start from, and its test.", no_args_is_help=True)
 app.add_typer(new, name="new")
+app.add_typer(movieharbor, name="movieharbor")
 Name = Annotated[str, typer.Argument(help="Small letters, digits and _, as in coffee_shop.")]
 Folder = Annotated[Path, typer.Option(help="Where to write.")]
 

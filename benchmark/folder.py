@@ -6,20 +6,16 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from filelock import FileLock, Timeout
 
 from benchmark.experiment import Experiment
 from recsim_env.errors import RunFolderError
-from recsim_env.files import whole
+from recsim_env.files import LOCK, whole
 
-LOCK = ".lock"
 PACKAGES = ("recsim-env", "gymnasium", "numba", "numpy", "pandas", "stable-baselines3", "torch")
 
 
@@ -79,23 +75,6 @@ def commit() -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return said[0] + ("+" if said[1] else "")
-
-
-@contextmanager
-def locked(out: Path) -> Iterator[None]:
-    """Nobody else works in this folder meanwhile."""
-    out.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(out / LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise RunFolderError(
-            f"{out} is in use by another process; wait for it or choose another folder with --out"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def evaluations(experiment: Experiment, out: Path) -> pd.DataFrame:

@@ -11,8 +11,9 @@ ROOT = Path(__file__).parents[1]
 MAY_IMPORT = {
     "recsim_env": {"recsim_env"},
     "agents": {"agents", "recsim_env"},
+    "movieharbor": {"movieharbor", "recsim_env"},
     "scenarios": {"scenarios", "recsim_env"},
-    "benchmark": {"benchmark", "agents", "scenarios", "recsim_env"},
+    "benchmark": {"benchmark", "agents", "scenarios", "movieharbor", "recsim_env"},
 }
 
 

@@ -19,7 +19,7 @@ from benchmark.run import Run
 from benchmark.single import find_agent, name_and_folder
 from benchmark.statistics import interval
 from recsim_env.errors import InvalidParameter, RunFolderError
-from recsim_env.files import remove, whole
+from recsim_env.files import whole
 
 PICTURE = "preview.png"
 
@@ -79,7 +79,6 @@ def write(journey: Journey, name: str, out: Path) -> None:
             for tag, values, first in curves(journey):
                 for step, value in enumerate(values, first):
                     writer.add_scalar(tag, value, step)
-        remove(out)
 
 
 def curves(journey: Journey) -> list[tuple[str, list[float], int]]:

@@ -15,14 +15,14 @@ from benchmark.evaluation import peoples
 from benchmark.executors.execution import run_all
 from benchmark.executors.local import Local
 from benchmark.experiment import Experiment
-from benchmark.folder import claim, locked
+from benchmark.folder import claim
 from benchmark.immediate import immediate_rewards
 from benchmark.results.page import write_page
 from benchmark.results.plan import MORE_SEEDS, WORLDS
 from benchmark.results.tables import BUDGET, WorldResults, best_supervised
 from benchmark.run import Run, load
 from recsim_env.errors import InvalidParameter, unknown
-from recsim_env.files import whole
+from recsim_env.files import locked, whole
 from recsim_env.scenario import Scenario
 
 

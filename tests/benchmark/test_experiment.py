@@ -17,10 +17,11 @@ from benchmark.bench import Bars
 from benchmark.executors.execution import run_all
 from benchmark.executors.local import Local
 from benchmark.experiment import Experiment
-from benchmark.folder import claim, evaluations, locked
+from benchmark.folder import claim, evaluations
 from benchmark.recorder import Scalars
 from benchmark.run import Run
 from recsim_env.errors import RunFolderError
+from recsim_env.files import locked
 
 WORLD = f"{Path(__file__).parents[1] / 'worlds.py'}:TinyWorld"
 AGENTS = ("random", "myopic_oracle", "tabular_q", "dqn")

