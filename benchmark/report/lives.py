@@ -12,6 +12,7 @@ import pandas as pd
 from benchmark.evaluation import BLOCK, peoples
 from benchmark.preview.play import Block
 from benchmark.report.data import Results
+from benchmark.results.plan import REFERENCES
 from benchmark.run import load
 from recsim_env.fields import Field
 from recsim_env.render import number
@@ -21,7 +22,6 @@ MOST_AGENTS = 12  # that can be replayed: the best
 MOST_STEPS = 500  # of a session that are kept
 DIGITS = 4  # of a number of the user's state
 SEED = 0  # whose agents and users are replayed
-KNOWING = ("random", "popular", "myopic_oracle", "patient_oracle")  # beside whom an agent is looked at
 
 
 class Witness:
@@ -116,7 +116,7 @@ def lives_of(block: Block, teller: Teller, users: Sequence[int]) -> list[dict[st
 def pair_of(ranking: pd.DataFrame) -> tuple[str, str]:
     """Who stand side by side at first: the best agent that has to learn, and myopic_oracle or the next one."""
     names = [str(name) for name in ranking["agent"]]
-    best = next((name for name in names if name not in KNOWING), names[0])
+    best = next((name for name in names if name not in REFERENCES), names[0])
     others = [name for name in ("myopic_oracle", *names) if name in names and name != best]
     return best, others[0] if others else best
 

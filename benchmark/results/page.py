@@ -105,7 +105,8 @@ def section(name: str, results: WorldResults) -> list[str]:
     parameters = "".join(f" --set {k}={v}" for k, v in results.world.parameters.items())
     steps, users = (int(results.runs[column].iloc[0]) for column in BUDGET)
     budget = f"{steps:,} user-steps of training, {users:,} users a seed to evaluate on."
-    note = [results.world.note, ""] if results.world.note else []
+    planned = results.twins == results.world.twins()  # else it is of a plan before this one
+    note = [results.world.note, ""] if results.world.note and planned else []
     return [
         f"## {name}", "", f"`{results.world.scenario}{parameters}`; {budget} {WORLDS[name].question}", "",
         lesson(results), "", *note, *table_of(results), "", MEANING, "", *twins_of(results), "",
@@ -139,7 +140,7 @@ def draw(measured: Mapping[str, WorldResults], path: Path) -> None:
 
 
 def draw_world(panel: Any, name: str, results: WorldResults) -> None:
-    ranked, twins = ranking(results).set_index("agent"), results.world.twins()
+    ranked, twins = ranking(results).set_index("agent"), results.twins
     for agent, row in ranked.iterrows():
         kind = str(agent).partition("@")[0]
         colour = "tab:blue" if agent in twins else "tab:orange" if agent in twins.values() else "tab:gray"

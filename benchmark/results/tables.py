@@ -24,6 +24,12 @@ class WorldResults:
     world: ResultsWorld
     runs: pd.DataFrame
 
+    @property
+    def twins(self) -> dict[str, str]:
+        """Those of the world's agents and twins that were measured, both of them."""
+        known = set(self.runs["agent"])
+        return {one: twin for one, twin in self.world.twins().items() if {one, twin} <= known}
+
     def difference(self, column: str, one: str, other: str) -> tuple[float, float, float]:
         """Mean of one agent less another, over the seeds that both have, with its 95 % interval."""
         ours, theirs = (self.runs[self.runs["agent"] == agent] for agent in (one, other))
@@ -79,7 +85,7 @@ def now_and_in_the_end(results: WorldResults) -> pd.DataFrame:
     """
     supervised = [name for name in results.runs["agent"].unique() if name.partition("@")[0] in SUPERVISED]
     rows = []
-    for agent, twin in results.world.twins().items():
+    for agent, twin in results.twins.items():
         row: dict[str, object] = {"agent": agent}
         of_twin = {name: results.difference(column, twin, agent) for name, column in TWIN_COLUMNS.items()}
         hardest = min((results.difference("engagement", agent, name) for name in supervised), key=lambda d: d[1])

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from benchmark.results import measure, plan
+from benchmark.results.page import write_page
 from benchmark.results.plan import WORLDS, ResultsWorld, myopic
 from benchmark.results.tables import BUDGET, COLUMNS, WorldResults, now_and_in_the_end, ranking
 from recsim_env.errors import InvalidParameter, UnknownName
@@ -108,6 +109,13 @@ def test_the_ranking_is_scored_between_random_and_the_oracle() -> None:
     scores = {"patient_oracle": 1.0, "dqn": 0.5, "myopic_oracle": 0.3, "ncf": 0.275, "dqn@gamma=0": 0.25, "random": 0.0}
     assert table["score"].to_dict() == scores
     assert table.loc["dqn", "engagement"] == 30.5 and table.loc["dqn", "updates"] == 7
+
+
+def test_figures_of_an_earlier_plan_still_make_a_page(tmp_path: Path) -> None:
+    kept = {name: WorldResults(world, made_up().runs) for name, world in WORLDS.items()}
+    write_page(kept, tmp_path / "results.md")
+    text = (tmp_path / "results.md").read_text(encoding="utf-8")
+    assert "| dqn | +1.000" in text and WORLDS[WORLD].note not in text
 
 
 def test_a_twin_is_compared_seed_by_seed(monkeypatch: pytest.MonkeyPatch) -> None:
