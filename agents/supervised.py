@@ -142,7 +142,7 @@ class NeuralRecommender(Supervised):
         self.generator = seeded(config.seed, self.device)
         label = next(f for f in spec.responses if f.name == spec.label)
         self.classifies = (label.low, label.high) == (0, 1)
-        self.item_width = self.index.own + (self.index.features.shape[1] if self.index.has_ids else 0)
+        self.item_width = self.known_width()
         self.user_scale = Standardiser(self.encoder.user_width)
         self.item_scale = Standardiser(self.item_width)
         self.label_mean, self.label_scale, self.scaled = 0.0, 1.0, False
@@ -204,6 +204,10 @@ class NeuralRecommender(Supervised):
         if not self.classifies:
             self.label_mean, self.label_scale = float(log.labels.mean()), float(log.labels.std()) or 1.0
         self.scaled = True
+
+    def known_width(self) -> int:
+        """How many numbers `known_of` gives of an item."""
+        return self.index.own + (self.index.features.shape[1] if self.index.has_ids else 0)
 
     def known_of(self, items: np.ndarray, features: np.ndarray) -> np.ndarray:
         """(…, F) all that is known of items: features of their own, and of ids what the catalogue holds."""

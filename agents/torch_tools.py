@@ -112,6 +112,6 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
     for value in network.parameters():
         with torch.no_grad():
             if value.ndim > 1:
-                value.normal_(0.0, (2.0 / value.shape[1]) ** 0.5, generator=generator)
+                value.normal_(0.0, (2.0 / value[0].numel()) ** 0.5, generator=generator)
             else:
                 value.zero_()

@@ -1,7 +1,8 @@
 """Two towers (Yi et al., 2019): users and items as vectors of one space, fitted by a softmax over the batch.
 
-Everything known of the user goes into one tower (features of state and context, and the id), everything known of
-the item into the other (features, the catalogue's, and the id). The softmax says which item got the positive
+Everything known of the user goes into one tower (features of state and context, such as age and region, and the id),
+everything known of the item into the other (features, the catalogue's, the id, and where the world has them its text,
+picture and people; see `agents.side_information`). The softmax says which item got the positive
 label, the other positives of the batch being what it is told from; these come as often as they are popular, which
 the correction takes out.
 """
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from agents.embeddings import Embedding, hidden
 from agents.fitting import Batch, Fit
 from agents.impressions import Context, Impressions
+from agents.side_information import side_information
 from agents.supervised import NeuralConfig, NeuralRecommender
 from agents.torch_tools import Dropout
 from recsim_env.agent import WorldSpec
@@ -37,6 +39,7 @@ class TwoTowerConfig(NeuralConfig):
         0.1, "how often an id is hidden in training, so that new ids can be served", low=0, high=1
     )
     totals: bool = param(False, "whether the session's sums so far are seen")
+    content: bool = param(True, "whether items' texts, pictures and people are seen, in worlds that have them")
 
 
 class Tower(nn.Module):
@@ -67,6 +70,7 @@ class TwoTower(NeuralRecommender):
     """Ranks candidates by the cosine of their vectors with the user's.
 
     Attributes:
+        side: (items, F) what their content says, None without any.
         correction: (items,) the log of how often each comes in batches, over how often it was on show.
     """
 
@@ -75,12 +79,21 @@ class TwoTower(NeuralRecommender):
     network: Towers
 
     def __init__(self, config: Any, spec: WorldSpec) -> None:
+        content = spec.content() if config.content else None
+        self.side = None if content is None else side_information(content)
         super().__init__(config, spec)
         self.correction = np.zeros(self.index.size, np.float32)
 
     @classmethod
     def options(cls, config: Any) -> dict[str, Any]:
         return {"totals": config.totals}
+
+    def known_width(self) -> int:
+        return super().known_width() + (0 if self.side is None else self.side.shape[1])
+
+    def known_of(self, items: np.ndarray, features: np.ndarray) -> np.ndarray:
+        known = super().known_of(items, features)
+        return known if self.side is None else np.concatenate([known, self.side[items]], axis=-1)
 
     def build(self) -> Towers:
         users = (self.encoder.num_users, self.encoder.user_width)

@@ -17,7 +17,7 @@ from movieharbor.films import Films
 from movieharbor.movies_dataset import read_movies
 from movieharbor.ratings import MIDDLE, weighted_ratings
 from movieharbor.texts import LONGEST, combined_info, token_counts
-from movieharbor.vector_cache import embedded
+from movieharbor.vectors import film_vectors, nearest
 from recsim_env.errors import DataError, InvalidParameter
 from recsim_env.files import locked, whole
 
@@ -50,7 +50,7 @@ class BuildOptions:
 
 @dataclass(frozen=True)
 class Built:
-    """What a build did: the films, and how many of their texts were embedded anew."""
+    """What a build did: the films, and how many texts, of films and of their genres, were embedded anew."""
 
     films: Films
     embedded: int
@@ -89,7 +89,7 @@ def build_catalogue(options: BuildOptions, out: Path, tell: Callable[[int, int],
     with locked(out):
         films = read_films(options)
         try:
-            vectors, new = embedded(films.table["text"].tolist(), embedder, out / EMBEDDINGS, tell)
+            vectors, new = film_vectors(films.table, embedder, out / EMBEDDINGS, tell)
             with whole(out / FOLDER) as part:
                 write(films, vectors, options, part)
         except (OSError, RuntimeError) as error:
@@ -108,6 +108,8 @@ def write(films: Films, vectors: np.ndarray, options: BuildOptions, folder: Path
     columns = {name: pa.array(values.tolist()) for name, values in films.table.items()}
     columns["genres"] = pa.array([list(genres) for genres in films.table["genres"]], pa.list_(pa.string()))
     columns["vector"] = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), width)
+    ids = films.table["id"].to_numpy()
+    columns["nearest"] = pa.array([ids[near] for near in nearest(vectors)], pa.list_(pa.int64()))
     folder.mkdir(parents=True)
     library = lancedb()
     table = library.connect(folder / "lancedb").create_table(TABLE, pa.table(columns))

@@ -14,7 +14,7 @@ import pandas as pd
 
 from recsim_env.errors import DataError, InvalidParameter, RecSimError, unknown
 
-TABLE, VERSION = "movies", 1
+TABLE, VERSION = "movies", 2
 FOLDER, ABOUT = "catalogue", "build.json"
 KINDS = ("vector", "text")
 SHOWN = ["id", "imdb", "title", "year", "overview", "genres", "people", "rating", "votes", "weighted", "tokens", "text"]
@@ -101,6 +101,12 @@ class Catalogue:
         """(films, width) float32, in the order of `films`."""
         found = self.table.to_arrow().select(["id", "vector"]).to_pandas().sort_values("id")
         return np.stack(found["vector"].to_list()).astype(np.float32)
+
+    @cached_property
+    def nearest(self) -> np.ndarray:
+        """(films, k) int32: the places in `films` of those nearest to each, nearest first; k is 200, or all others."""
+        found = self.table.to_arrow().select(["id", "nearest"]).to_pandas().sort_values("id")
+        return np.searchsorted(self.films["id"], np.stack(found["nearest"].to_list())).astype(np.int32)
 
     @cached_property
     def genres(self) -> list[str]:

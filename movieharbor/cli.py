@@ -69,6 +69,26 @@ def neighbours(
     run_neighbours(films, seed, out)
 
 
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="A question about films.")],
+    model: Annotated[
+        str, typer.Option(help="A chat model: openai:gpt-4o-mini and the like, or module:Class of one's own.")
+    ] = "",
+    count: Count = 8,
+    log: Annotated[
+        Path | None,
+        typer.Option(help="Parquet of recsim-env collect movieharbor: one of its users asks."),
+    ] = None,
+    user: Annotated[int, typer.Option(help="Which user.", metavar="N")] = 0,
+    out: Out = DEFAULT_OUT,
+) -> None:
+    """Find films for a question and let a chat model answer from them, naming the films."""
+    from movieharbor.commands import run_ask
+
+    run_ask(question, model, count, log, user, out)
+
+
 def number_or_mean(text: str) -> float | None:
     """A number, or None for the mean."""
     from recsim_env.errors import InvalidParameter

@@ -1,4 +1,4 @@
-"""The commands `movieharbor build` and `movieharbor search`."""
+"""What the commands `recsim-env movieharbor …` do."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from movieharbor.ask import answer, chat_model, watched_in
 from movieharbor.build import DROPPED, BuildOptions, build_catalogue, reasons
 from movieharbor.catalogue import FOLDER, KINDS, Catalogue, Wanted
 from movieharbor.embedding import find_embedder
@@ -53,6 +54,22 @@ def run_search(words: str, like: int | None, kind: str, count: int, wanted: Want
         vector = find_embedder(str(catalogue.about["embedding"])).embed([words])[0]
         found = catalogue.by_vector(vector, count, wanted)
     print_films(found)
+
+
+def run_ask(question: str, model: str, count: int, log: Path | None, user: int, out: Path) -> None:
+    """Print the films found, and what a chat model says of them, or that there is none."""
+    catalogue = Catalogue(out)
+    watched = watched_in(log, user, len(catalogue.films)) if log else []
+    embedder = find_embedder(str(catalogue.about["embedding"]))
+    made = answer(question, catalogue, embedder, count, chat_model(model), watched)
+    if made.text:
+        print(made.text)
+        print(f"\nFilms named: {', '.join(map(str, made.cited)) or 'none'}. Found for the question:")
+        if made.made_up:
+            print(f"Taken out of the answer: {len(made.made_up)} ids of films that it was not told of")
+    else:
+        print("No chat model is configured (--model); these films were found:")
+    print_films(made.films)
 
 
 def run_neighbours(films: int, seed: int, out: Path) -> None:

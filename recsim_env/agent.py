@@ -16,6 +16,7 @@ import numpy as np
 from gymnasium import spaces
 
 from recsim_env.class_files import class_in_file, names_a_file
+from recsim_env.content import Content
 from recsim_env.env import Observation
 from recsim_env.errors import AgentError, InvalidParameter, UnknownName, unknown
 from recsim_env.fields import Field
@@ -55,6 +56,9 @@ class WorldSpec:
     horizon: int  # sessions are cut after so many steps
     choice_logits: ChoiceLogits | None = None  # the users' choice model, where the world tells it
     user_fields: tuple[Field, ...] = ()  # which numbers of `user` belong together
+    content: Callable[[], Content | None] = lambda: (
+        None
+    )  # texts and pictures of the catalogue's items, where it has any
     scenario: Scenario | None = None  # for planners: the world itself, where the hidden state is observed
 
     @classmethod
@@ -73,6 +77,7 @@ class WorldSpec:
             horizon=scenario.horizon,
             choice_logits=scenario.choice_logits if scenario.overrides("choice_logits") else None,
             user_fields=tuple(scenario.user_fields()),
+            content=scenario.item_content,
             scenario=scenario if env.options.observe == "full" else None,
         )
 
@@ -101,6 +106,7 @@ class Agent(ABC):
     Config: ClassVar[type[AgentConfig]] = AgentConfig
     observe: ClassVar[str] = "partial"  # "full": it needs the hidden state
     learns: ClassVar[bool] = False
+    needs: ClassVar[str] = ""  # what not every world shows: "ids" of items, or "content", see `Scenario.item_content`
 
     def __init__(self, config: Any, spec: WorldSpec) -> None:
         self.config, self.spec = config, spec

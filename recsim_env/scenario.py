@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 
+from recsim_env.content import Content
 from recsim_env.errors import InvalidParameter, ScenarioError
 from recsim_env.fields import Field, record_dtype
 from recsim_env.parameters import param, validate
@@ -95,6 +96,10 @@ class Scenario:
     def item_names(self) -> Sequence[str]:
         """What people call the items, by catalogue id; empty where they have no names."""
         return ()
+
+    def item_content(self) -> Content | None:
+        """What the items are beyond numbers, for agents that read or look; None where they are only numbers."""
+        return None
 
     def summary(self) -> str:
         """A line about what was fitted and how well, told before a benchmark; empty where nothing was."""

@@ -62,13 +62,17 @@ class MovieLens(Scenario):
     @cached_property
     def fitted(self) -> Fitted:
         """The population and catalogue. `DataError`: no data, damaged data, or fewer films than candidates."""
-        if not self.data:
-            raise DataError(f"MovieLens needs data=PATH (--set data=PATH) of your folder or zip. {SOURCE}")
-        fitted = load(self.data, factors=self.factors, min_ratings=self.min_ratings)
+        fitted = self.population()
         if len(fitted.film_ids) < self.num_candidates:
             films = f"{len(fitted.film_ids)} films have min_ratings ({self.min_ratings})"
             raise DataError(f"num_candidates must be at most the films there are, not {self.num_candidates}: {films}")
         return fitted
+
+    def population(self) -> Fitted:
+        """Who comes, and what there is, as fitted."""
+        if not self.data:
+            raise DataError(f"MovieLens needs data=PATH (--set data=PATH) of your folder or zip. {SOURCE}")
+        return load(self.data, factors=self.factors, min_ratings=self.min_ratings)
 
     def item_names(self) -> Sequence[str]:
         return self.fitted.titles

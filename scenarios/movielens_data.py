@@ -22,6 +22,7 @@ from recsim_env.errors import DataError
 
 SOURCE = "GroupLens publishes MovieLens at https://grouplens.org/datasets/movielens/"
 FILES = {"ratings.csv": ("userId", "movieId", "rating"), "movies.csv": ("movieId", "title", "genres")}
+COLUMNS = {**FILES, "links.csv": ("movieId", "imdbId")}
 LOWEST, HIGHEST = 0.5, 5.0  # stars
 FEWEST_USERS = 5  # so that a fifth of them is somebody
 ROUNDS = 15  # of alternating least squares; more change the held-out error by under 0.002
@@ -90,12 +91,21 @@ def load(path: str, *, factors: int, min_ratings: int, seed: int = 0) -> Fitted:
     Raises:
         DataError: it is missing, damaged, of another layout, or too small.
     """
+    stamps = stamps_of(path)
+    return _load(str(Path(path).expanduser().resolve()), stamps, factors, min_ratings, seed)
+
+
+def stamps_of(path: str) -> tuple[tuple[int, int], ...]:
+    """When the files of a folder or zip were written, and how long they are.
+
+    Raises:
+        DataError: there is none.
+    """
     place = Path(path).expanduser()
     if not path or not place.exists():
         raise DataError(f"MovieLens data: {str(path)!r} does not exist; give the path of a folder or zip. {SOURCE}")
-    files = [place / name for name in FILES] if place.is_dir() else [place]
-    stamps = tuple((f.stat().st_mtime_ns, f.stat().st_size) for f in files if f.exists())
-    return _load(str(place.resolve()), stamps, factors, min_ratings, seed)
+    files = [place / name for name in COLUMNS] if place.is_dir() else [place]
+    return tuple((f.stat().st_mtime_ns, f.stat().st_size) for f in files if f.exists())
 
 
 @lru_cache(maxsize=8)
@@ -108,7 +118,7 @@ def _load(path: str, stamps: tuple[tuple[int, int], ...], factors: int, min_rati
 
 
 def read_table(path: Path, name: str, more: Sequence[str] = ()) -> pd.DataFrame:
-    """One of `FILES`, its columns and `more` of them checked; whole numbers are int64, ratings float64, others text."""
+    """One of `COLUMNS`, its columns and `more` of them checked; whole numbers are int64, stars float64."""
     try:
         content = read_folder(path, name) if path.is_dir() else read_zip(path, name)
         table = pd.read_csv(io.BytesIO(content), index_col=False, keep_default_na=False, low_memory=False)
@@ -118,7 +128,7 @@ def read_table(path: Path, name: str, more: Sequence[str] = ()) -> pd.DataFrame:
         raise DataError(f"{name} in {str(path)!r} is no table ({one_line(error)}); download it again") from None
     except OSError as error:
         raise DataError(f"{name} in {str(path)!r} cannot be read ({one_line(error)})") from None
-    return check_table(table, f"{name} in {str(path)!r}", (*FILES[name], *more))
+    return check_table(table, f"{name} in {str(path)!r}", (*COLUMNS[name], *more))
 
 
 def one_line(error: Exception) -> str:
@@ -195,7 +205,15 @@ def texts(column: pd.Series[Any], where: str) -> np.ndarray:
     return values
 
 
-CHECKS = {"userId": ids, "movieId": ids, "rating": stars, "timestamp": ids, "title": texts, "genres": texts}
+CHECKS = {
+    "userId": ids,
+    "movieId": ids,
+    "imdbId": ids,
+    "rating": stars,
+    "timestamp": ids,
+    "title": texts,
+    "genres": texts,
+}
 
 
 # -- fitting -------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ MAY_IMPORT = {
     "recsim_env": {"recsim_env"},
     "agents": {"agents", "recsim_env"},
     "movieharbor": {"movieharbor", "recsim_env"},
-    "scenarios": {"scenarios", "recsim_env"},
+    "scenarios": {"scenarios", "movieharbor", "recsim_env"},
     "benchmark": {"benchmark", "agents", "scenarios", "movieharbor", "recsim_env"},
 }
 

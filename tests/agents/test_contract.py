@@ -16,27 +16,46 @@ from recsim_env.parameters import build
 from recsim_env.scenario import Scenario
 from recsim_env.simulator import Options
 from recsim_env.wrappers import InteractionBudget
-from scenarios.movielens import MovieLens
+from tests.content import ToldMovieLens
 from tests.made_up import write_movielens
 from tests.worlds import TinyWorld
+
+CHOSEN = {"llm": {"model": "agents.scripted_chat:ScriptedChat"}}  # settings without which an agent is refused
+ANYWHERE = [name for name in registered_agents() if not agent_class(name).needs]
 
 
 @pytest.fixture(scope="module")
 def movielens(tmp_path_factory: pytest.TempPathFactory) -> Scenario:
-    return MovieLens(data=str(write_movielens(tmp_path_factory.mktemp("movielens"))), factors=4, not_again=10)
+    return ToldMovieLens(data=str(write_movielens(tmp_path_factory.mktemp("movielens"))), factors=4, not_again=10)
 
 
-@pytest.mark.parametrize("name", list(registered_agents()))
+@pytest.mark.parametrize("name", ANYWHERE)
 def test_keeps_the_contract_in_the_tiny_world(name: str) -> None:
     check_agent(agent_class(name), TinyWorld())
 
 
 @pytest.mark.parametrize("name", list(registered_agents()))
-def test_keeps_the_contract_with_ids_and_slates(name: str, movielens: Scenario) -> None:
-    check_agent(agent_class(name), movielens)
+def test_keeps_the_contract_with_ids_content_and_slates(name: str, movielens: Scenario) -> None:
+    libraries(name)
+    check_agent(agent_class(name), movielens, config=build(agent_class(name).Config, CHOSEN.get(name, {}), name))
 
 
-@pytest.mark.parametrize("name", list(registered_agents()))
+@pytest.mark.parametrize("name", [name for name in registered_agents() if name not in ANYWHERE])
+def test_says_what_a_world_lacks(name: str) -> None:
+    libraries(name)
+    kind = agent_class(name)
+    config = build(kind.Config, CHOSEN.get(name, {}), name)
+    with pytest.raises(AgentError, match=r"items|texts"):
+        kind(config, WorldSpec.of(RecVectorEnv(TinyWorld(), 4, Options(**kind.options(config)))))
+
+
+def libraries(name: str) -> None:
+    """Skip where an agent's extra is not installed."""
+    for library in {"p5": ("transformers", "peft"), "llm": ("langchain",)}.get(name, ()):
+        pytest.importorskip(library, reason=f"{library} is not installed: pip install 'recsim-env[llm]'")
+
+
+@pytest.mark.parametrize("name", ANYWHERE)
 def test_training_twice_gives_the_same_agent(name: str) -> None:
     kind = agent_class(name)
     config = build(kind.Config, {"seed": 3, "users": 16}, name)

@@ -1,0 +1,44 @@
+"""Chat models of LangChain by name."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from recsim_env.errors import InvalidParameter, RecSimError
+
+
+def find_chat_model(name: str, timeout: float, retries: int) -> Any:
+    """A chat model: `module:Class`, made without arguments, or what `init_chat_model` knows, as openai:gpt-4o-mini.
+
+    Args:
+        timeout, retries: of a call, in seconds; what an own class does not take is its own affair.
+
+    Raises:
+        InvalidParameter: there is none of that name.
+        RecSimError: LangChain is not installed, or the provider's package, or the key is missing.
+    """
+    module, _, kind = name.partition(":")
+    own = own_class(module, kind)
+    if own is not None:
+        return own()
+    try:
+        from langchain.chat_models import init_chat_model
+    except ImportError:
+        raise RecSimError("chat models need langchain: pip install 'recsim-env[llm]'") from None
+    try:
+        return init_chat_model(name, timeout=timeout, max_retries=retries)
+    except ImportError as error:
+        raise RecSimError(f"the chat model {name!r} needs a package of its provider: {error}") from None
+    except Exception as error:  # each provider has errors of its own, for a missing key among them
+        raise InvalidParameter(f"no chat model {name!r}: {str(error).strip().splitlines()[0]}") from None
+
+
+def own_class(module: str, kind: str) -> Any:
+    """A class of a module that is installed here; None where there is none of that name."""
+    if not kind.isidentifier():
+        return None
+    try:
+        return getattr(import_module(module), kind, None)
+    except ImportError:
+        return None
