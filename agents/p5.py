@@ -218,6 +218,7 @@ class P5(NeuralRecommender):
         items, end = self.item_tokens.tolist(), [self.tokenizer.eos_token_id]
         made = self.network.model.generate(
             **self.encoded(questions), num_beams=count, num_return_sequences=count, max_new_tokens=2, do_sample=False,
+            renormalize_logits=True,  # among the items
             prefix_allowed_tokens_fn=lambda row, said: items if len(said) == 1 else end,
         )  # fmt: skip
         by_token = {token: item for item, token in enumerate(items)}

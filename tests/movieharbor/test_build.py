@@ -44,7 +44,7 @@ def forget() -> None:
 
 def test_a_catalogue_holds_every_film_with_its_text_and_vector(tmp_path: Path) -> None:
     built = made(options(tmp_path, 40), tmp_path / "out")
-    assert built.embedded == 40
+    assert built.embedded == 42  # of each film its text, and two lists of genres
     found = Catalogue(tmp_path / "out")
     assert found.films["id"].tolist() == list(range(1, 41)) and found.vectors.shape == (40, words.WIDTH)
     second = found.films.iloc[1]
@@ -53,7 +53,12 @@ def test_a_catalogue_holds_every_film_with_its_text_and_vector(tmp_path: Path) -
     )
     assert list(second["genres"]) == ["Drama", "Crime"] and (second["year"], second["imdb"]) == (1982, 2)
     assert second["tokens"] == token_counts([second["text"]])[0] > 10
-    np.testing.assert_allclose(found.vectors[1], words.Words().embed_query(second["text"]))
+    of_text, of_genres = (np.array(words.Words().embed_query(t)) for t in (second["text"], "Genres: Drama, Crime"))
+    both = of_text / np.linalg.norm(of_text) + 0.5 * of_genres / np.linalg.norm(of_genres)
+    np.testing.assert_allclose(found.vectors[1], both / np.linalg.norm(both), rtol=1e-5)
+    likeness = found.vectors @ found.vectors[1]
+    assert found.nearest.shape == (40, 39) and 1 not in found.nearest[1]
+    np.testing.assert_allclose(likeness[found.nearest[1]], np.sort(np.delete(likeness, 1))[::-1], atol=1e-6)
     assert found.about["read"] == 40 and found.about["source"] == "movies_dataset"
 
 
@@ -75,7 +80,7 @@ def test_texts_of_too_many_tokens_are_left_out(tmp_path: Path, monkeypatch: pyte
 def test_what_was_embedded_is_not_embedded_again(tmp_path: Path) -> None:
     made(options(tmp_path, 40), tmp_path / "out")
     assert made(options(tmp_path, 40), tmp_path / "out").embedded == 0
-    assert len(words.Words.asked) == 40
+    assert len(words.Words.asked) == 42
     assert made(options(tmp_path, 60), tmp_path / "out").embedded <= 60
     assert len(Catalogue(tmp_path / "out").films) == 60
 
@@ -90,7 +95,7 @@ def test_a_build_that_broke_off_goes_on_and_the_old_catalogue_stays(
         made(failing, tmp_path / "out")
     assert len(Catalogue(tmp_path / "out").films) == 5
     words.Failing.parts = -10
-    assert made(failing, tmp_path / "out").embedded == 30
+    assert made(failing, tmp_path / "out").embedded == 32
     assert len(Catalogue(tmp_path / "out").films) == 40 and not list((tmp_path / "out").glob(".*.part"))
 
 
@@ -140,7 +145,7 @@ def test_a_catalogue_of_another_version_is_refused(tmp_path: Path) -> None:
     made(options(tmp_path, 5), tmp_path / "out")
     about = tmp_path / "out" / FOLDER / ABOUT
     about.write_text(json.dumps(json.loads(about.read_text()) | {"version": 0}))
-    with pytest.raises(DataError, match="version 0, and this is version 1: build it again"):
+    with pytest.raises(DataError, match="version 0, and this is version 2: build it again"):
         Catalogue(tmp_path / "out")
     about.write_text("{")
     with pytest.raises(DataError, match="damaged"):
@@ -161,7 +166,7 @@ def test_mistakes_are_told(tmp_path: Path) -> None:
     ):
         with pytest.raises(InvalidParameter, match=message):
             made(wrong, tmp_path / "out")
-    with pytest.raises(DataError, match="gave no finite vector for each of 3 texts"):
+    with pytest.raises(DataError, match="gave no finite vector for each of 5 texts"):
         made(BuildOptions(good.data, "tests.movieharbor.words:Crooked"), tmp_path / "out")
     none = write(tmp_path / "none.csv", [film(1, title="")])
     with pytest.raises(DataError, match="of 1 rows none is a film that can be used; most often: no title"):

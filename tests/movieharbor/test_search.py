@@ -44,7 +44,7 @@ def test_a_film_is_nearest_to_its_own_text_and_not_among_its_likes(out: Path) ->
     catalogue = Catalogue(out)
     text = str(catalogue.films.set_index("id").loc[41, "text"])
     found = catalogue.by_vector(find_embedder(WORDS).embed([text])[0], 3)
-    assert found["id"][0] == 41 and found["score"][0] == pytest.approx(1.0, abs=1e-5)
+    assert found["id"][0] == 41 and found["score"][0] > 0.9  # its genres count too
     assert found["score"].is_monotonic_decreasing
     assert 41 not in set(catalogue.like(41, 40)["id"]) and len(catalogue.like(41, 40)) == 40
 
