@@ -31,7 +31,7 @@ class Body(IntEnum):
 class ContentTextConfig(ContentConfig):
     """Settings of `content_text`."""
 
-    body: Body = param(Body.CNN, "what reads a text")
+    body: Body = param(Body.LSTM, "what reads a text")
     words: int = param(6000, "words that are told apart at most", low=1)
     length: int = param(60, "words of a text that are read", low=max(SPANS))
     word_vector: int = param(64, "width of a word's vector", low=1)

@@ -25,8 +25,8 @@ from tests.made_up import write_movielens
 OFTEN: dict[str, Any] = {"reader_epochs": 60, "reader_rate": 5e-3, "reader_batch": 16, "patience": 15}  # few items
 READERS = [
     (ContentImage, ContentImageConfig(**OFTEN)),
+    (ContentText, ContentTextConfig(words=200, body=Body.CNN, **OFTEN)),
     (ContentText, ContentTextConfig(words=200, **OFTEN)),
-    (ContentText, ContentTextConfig(words=200, body=Body.LSTM, **OFTEN)),
 ]
 
 
