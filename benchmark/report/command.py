@@ -10,8 +10,9 @@ import pandas as pd
 from benchmark.listing import terminal
 from benchmark.report.data import Results
 from benchmark.report.lives import replayed
+from benchmark.report.place import PAGE, check_report
 from recsim_env.errors import InvalidParameter, RecSimError
-from recsim_env.files import whole
+from recsim_env.files import made, whole
 
 
 def run_report(runs: Path, out: Path | None, lives: int, images: bool) -> None:
@@ -22,7 +23,8 @@ def run_report(runs: Path, out: Path | None, lives: int, images: bool) -> None:
         images: whether figures are written as PNG and SVG too.
 
     Raises:
-        RecSimError: plotly is not installed. RunFolderError: the folder holds no finished experiment.
+        RecSimError: plotly is not installed. RunFolderError: the folder holds no finished experiment, or `out`
+            something else than a report.
     """
     try:
         from benchmark.report.page import drawn_of, page_of
@@ -31,18 +33,19 @@ def run_report(runs: Path, out: Path | None, lives: int, images: bool) -> None:
     if lives < 0:
         raise InvalidParameter(f"--lives must be 0 or more, not {lives}")
     results, folder = Results.read(runs), out or runs / "report"
+    check_report(folder)
     drawn = drawn_of(results)
     told, unlived = replay(results, lives)
-    folder.mkdir(parents=True, exist_ok=True)
+    made(folder)
     if images:
         from benchmark.report.images import write_pictures
 
         every = {key: figure for of_world in drawn.values() for key, (_, figure) in of_world.items()}
         write_pictures(every, folder / "images")
-    with whole(folder / "report.html") as part:
+    with whole(folder / PAGE) as part:
         part.write_text(page_of(results, drawn, told, unlived), encoding="utf-8")
     write_tables(results, folder)
-    print(f"{folder}/report.html, and the tables beside it as .csv and .tex" + ", figures in images" * images)
+    print(f"{folder / PAGE}, and the tables beside it as .csv and .tex" + ", figures in images" * images)
 
 
 def replay(results: Results, lives: int) -> tuple[dict[str, Any], str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -132,8 +133,9 @@ def test_items_are_called_by_their_names() -> None:
 
 
 def test_figures_are_written_as_pictures_or_the_reason_is_told(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
     def no_browser(*_: Any, **__: Any) -> None:
         raise RuntimeError("no Chrome is found\nmore")
 
@@ -142,9 +144,20 @@ def test_figures_are_written_as_pictures_or_the_reason_is_told(
     assert run(monkeypatch, *words) == 2
     assert "(RuntimeError: no Chrome is found)" in capsys.readouterr().err
     asked: list[Path] = []
-    monkeypatch.setattr(images, "write_images", lambda figures, paths, **_: asked.extend(paths))
+
+    def writes(figures: list[Any], paths: list[Path], **_: Any) -> None:
+        logging.getLogger("choreographer.channels.pipe").error("JSONError decoding message. Ignoring")
+        asked.extend(paths)
+        for path in paths:
+            path.write_text(f"figure {len(figures)}")
+
+    monkeypatch.setattr(images, "write_images", writes)
+    (tmp_path / "out" / "images" / "mine.png").write_text("holiday")
     assert run(monkeypatch, *words) == 0
+    assert "JSONError" not in caplog.text + capsys.readouterr().err
     assert {path.name for path in asked} == {f"figure-0-{n}.{form}" for n in FIGURES for form in ("png", "svg")}
+    kept = {path.name for path in (tmp_path / "out" / "images").iterdir()}
+    assert kept == {"mine.png", *(path.name for path in asked)}
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert lives_on(page) == [None] and "none was asked for (--lives 0)" in page
 
@@ -158,3 +171,23 @@ def test_agents_that_cannot_be_had_any_more_are_told(
     monkeypatch.setattr(Experiment, "check", gone)
     assert run(monkeypatch, "report", str(folder), "--out", str(tmp_path)) == 0
     assert "the ratings are gone" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_nothing_but_an_earlier_report_is_replaced(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told(out: Path) -> str:
+        assert run(monkeypatch, "report", str(folder), "--lives", "0", "--out", str(out)) == 2
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1, said
+        return said
+
+    (tmp_path / "README.md").write_text("read me")
+    assert "cannot be written" in told(tmp_path / "README.md")
+    (tmp_path / "report.html").write_text("<!doctype html><title>mine</title>")
+    assert "report.html exists and was not written by this command" in told(tmp_path)
+    (tmp_path / "report.html").rename(tmp_path / "overall.csv")
+    assert "overall.csv exists without a report.html" in told(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"README.md", "overall.csv"}
+    for _ in range(2):
+        assert run(monkeypatch, "report", str(folder), "--lives", "0", "--out", str(tmp_path / "new")) == 0
