@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -191,3 +192,15 @@ def test_nothing_but_an_earlier_report_is_replaced(
     assert {path.name for path in tmp_path.iterdir()} == {"README.md", "overall.csv"}
     for _ in range(2):
         assert run(monkeypatch, "report", str(folder), "--lives", "0", "--out", str(tmp_path / "new")) == 0
+
+
+@pytest.mark.parametrize("name", ["evaluation", "items"])
+def test_a_damaged_table_is_told_with_what_to_do(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    shutil.copytree(folder, tmp_path / "runs")
+    damaged = next((tmp_path / "runs").rglob(f"{name}.parquet"))
+    damaged.write_bytes(b"PAR1 no more")
+    assert run(monkeypatch, "report", str(tmp_path / "runs"), "--lives", "0") == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and f"{damaged} is missing or damaged" in said
