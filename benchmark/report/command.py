@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from benchmark.listing import terminal
+from benchmark.rankings import rows_across
 from benchmark.report.data import Results
 from benchmark.report.lives import replayed
 from benchmark.report.place import PAGE, check_report
@@ -27,6 +28,7 @@ def run_report(runs: Path, out: Path | None, lives: int, images: bool) -> None:
             something else than a report.
     """
     try:
+        from benchmark.report.overall import Overall
         from benchmark.report.page import drawn_of, page_of
     except ImportError as error:
         raise RecSimError(f"report needs {error.name}: pip install 'recsim-env[report]'") from None
@@ -34,17 +36,19 @@ def run_report(runs: Path, out: Path | None, lives: int, images: bool) -> None:
         raise InvalidParameter(f"--lives must be 0 or more, not {lives}")
     results, folder = Results.read(runs), out or runs / "report"
     check_report(folder)
-    drawn = drawn_of(results)
+    overall = Overall.of(results)
+    drawn = drawn_of(results, overall)
     told, unlived = replay(results, lives)
     made(folder)
     if images:
         from benchmark.report.images import write_pictures
 
-        every = {key: figure for of_world in drawn.values() for key, (_, figure) in of_world.items()}
-        write_pictures(every, folder / "images")
+        write_pictures({key: figure for some in drawn.values() for key, figure in some.items()}, folder / "images")
     with whole(folder / PAGE) as part:
-        part.write_text(page_of(results, drawn, told, unlived), encoding="utf-8")
+        part.write_text(page_of(results, overall, drawn, told, unlived), encoding="utf-8")
     write_tables(results, folder)
+    if overall.scores:
+        write_overall(overall.table, folder)
     print(f"{folder / PAGE}, and the tables beside it as .csv and .tex" + ", figures in images" * images)
 
 
@@ -75,6 +79,14 @@ def write_tables(results: Results, folder: Path) -> None:
             ranking.assign(scenario=world).to_csv(part, index=False)
         with whole(folder / f"ranking-{number}.tex") as part:
             part.write_text(latex(pd.DataFrame(rows_of(ranking))), encoding="utf-8")
+
+
+def write_overall(over: pd.DataFrame, folder: Path) -> None:
+    """The table over all worlds as CSV and LaTeX."""
+    with whole(folder / "overall.csv") as part:
+        over.to_csv(part, index=False)
+    with whole(folder / "overall.tex") as part:
+        part.write_text(latex(pd.DataFrame(rows_across(over))), encoding="utf-8")
 
 
 def latex(table: pd.DataFrame) -> str:
