@@ -40,6 +40,8 @@ BAD: list[tuple[str, list[str]]] = [
     ("bench --set slate_sise=1", ["unknown parameter", "did you mean 'slate_size'"]),
     ("bench --set slate_size=eleven", ["slate_size must be a whole number", "'eleven'"]),
     ("bench --set slate_size=11", ["slate_size must be at most num_candidates (10)", "11"]),
+    ("bench --set slate_size=1 --set slate_size=2", ["--set gives slate_size twice", "'1' and '2'"]),
+    ("bench --set dqn.gamma=0 --set dqn.gamma=1", ["--set gives dqn.gamma twice"]),
     ("bench --set minutes=-1", ["minutes must lie in [0, inf]", "-1"]),
     ("bench --set choice=logit", ["one of multinomial_logit, proportional, cascade", "'logit'"]),
     ("bench --set slate_size", ["key=value", "'slate_size'"]),
