@@ -87,7 +87,7 @@ def run_bench(experiment: Experiment, out: Path, executor: Executor) -> None:
     check_folder(experiment, out)
     for name, scenario in worlds.items():
         if scenario.summary():
-            print(f"{name}: {scenario.summary()}", flush=True)
+            print(f"{experiment.title(name)}: {scenario.summary()}", flush=True)
     with locked(out):
         claim(experiment, out)
         try:

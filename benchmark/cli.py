@@ -63,13 +63,17 @@ Address = Annotated[
 
 
 def split_settings(texts: list[str] | None, agents: list[str]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """Parameters of the scenario, and settings by agent, from key=value and agent.key=value."""
+    """Parameters of the scenario, and settings by agent, from key=value and agent.key=value, each given once."""
+    given: dict[str, str] = {}
     parameters: dict[str, Any] = {}
     settings: dict[str, dict[str, Any]] = {}
     for text in texts or []:
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise InvalidParameter(f"--set takes key=value or agent.key=value, not {text!r}")
+        if key in given:
+            raise InvalidParameter(f"--set gives {key} twice, as {given[key]!r} and {value!r}; keep one of them")
+        given[key] = value
         agent, dot, name = key.rpartition(".")
         if not dot:
             parameters[key] = value

@@ -18,7 +18,8 @@ from benchmark.run import Run
 from benchmark.single import find_agent, name_and_folder
 from recsim_env.agent import Agent, agent_class
 from recsim_env.env import Observation, RecVectorEnv
-from recsim_env.errors import AgentError, DataError, InvalidParameter
+from recsim_env.errors import AgentError, DataError, InvalidParameter, RunFolderError
+from recsim_env.files import check_place
 from recsim_env.fitting.sessions import take
 from recsim_env.layout import build_layout
 from recsim_env.logs import BehaviourPolicy, Interactions, collect, log_step, stack
@@ -27,6 +28,7 @@ from recsim_env.scenario import Scenario
 from recsim_env.simulator import Options
 
 BLOCK = 2000  # users side by side
+PARQUET = b"PAR1"  # how such files begin
 MOST_NUMBERS = 1_000_000_000  # of all observations of a log: 4 GB
 
 
@@ -114,6 +116,7 @@ def run_collect(
     for option, value, low in (("users", users, 1), ("seed", seed, 0)):
         if value < low:
             raise InvalidParameter(f"--{option} must be {low} or more, not {value}")
+    check_log_place(out)
     world = find_world(scenario).make(**parameters)
     if steps and isinstance(executor, Ray):
         raise InvalidParameter("--executor ray logs --sessions, whose users can be dealt out, not --steps")
@@ -163,6 +166,23 @@ def joined(options: dict[str, Any], more: dict[str, Any], name: str, other: str)
                 f"--seen-by {other} needs {key}={more[key]}, but {name}, whose slates are logged, {key}={options[key]}"
             )
     return {**options, **more}
+
+
+def check_log_place(out: Path) -> None:
+    """Refuse to write where a log cannot be, or where something else than an earlier log is.
+
+    Raises:
+        RunFolderError: so it is; nothing is touched.
+    """
+    check_place(out)
+    if out.exists() and not is_parquet(out):
+        raise RunFolderError(f"{out} exists and is no Parquet file; choose another --out, or remove it")
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether a file begins as Parquet does; an empty one holds nothing to lose and counts as such."""
+    with path.open("rb") as file:
+        return file.read(len(PARQUET)) in (PARQUET, b"")
 
 
 def check_size(world: Scenario, rows: int) -> None:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmark.listing import with_parameters
 from benchmark.run import Run, training_envs
 from recsim_env.agent import WorldSpec, agent_class
 from recsim_env.errors import InvalidParameter
@@ -79,6 +80,10 @@ class Experiment:
                 f"({20 * config.users}), not {self.steps}"
             )
         kind(config, WorldSpec.of(training_envs(kind, config, scenario, 0, 1, self.observe)))
+
+    def title(self, world: str) -> str:
+        """A world's name with the parameters in which it differs from what the name alone means."""
+        return with_parameters(world, self.worlds[world])
 
     def plain(self) -> dict[str, Any]:
         """It all in plain values, as they are kept beside the results."""

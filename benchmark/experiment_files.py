@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pydantic
 import yaml
 from pydantic import BaseModel, ConfigDict
 
 from benchmark.experiment import Experiment
+from recsim_env.scenario_files import whole
 from recsim_env.yaml_files import read_marked
 
 HOLDS = "must hold 'scenarios:' and 'agents:'"
+Whole = Annotated[int, pydantic.Strict(), pydantic.BeforeValidator(whole)]  # else true would be 1, and "2" be 2
 Settings = dict[str, dict[str, Any] | None]
 
 
@@ -26,9 +28,9 @@ class ExperimentFile(BaseModel):
         "starts at this file's folder."
     )
     agents: Settings = pydantic.Field(description="Names or labels of agents, each with its settings or nothing.")
-    seeds: int = pydantic.Field(3, description="How often each agent is trained in each world.")
-    steps: int = pydantic.Field(200_000, description="The budget of user-steps of every training.")
-    users: int = pydantic.Field(1000, description="Users a seed to evaluate on.")
+    seeds: Whole = pydantic.Field(3, description="How often each agent is trained in each world.")
+    steps: Whole = pydantic.Field(200_000, description="The budget of user-steps of every training.")
+    users: Whole = pydantic.Field(1000, description="Users a seed to evaluate on.")
     observe: str = pydantic.Field("partial", description="What agents see of users: partial, responses or full.")
 
 

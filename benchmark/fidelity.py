@@ -25,7 +25,7 @@ from benchmark.reference_policies import (
 from recsim_env.agent import Agent, AgentConfig, WorldSpec
 from recsim_env.env import RecVectorEnv
 from recsim_env.errors import InvalidParameter
-from recsim_env.files import whole
+from recsim_env.files import check_place, whole
 from recsim_env.registration import find_world
 from recsim_env.simulator import Options
 from recsim_env.streams import Purpose
@@ -215,9 +215,11 @@ def write_fidelity(out: Path | None, folder: Path | None) -> None:
     """Measure, print, and write the page where `out` says so.
 
     Raises:
-        InvalidParameter: the folder lacks a file of items.
+        InvalidParameter: the folder lacks a file of items. RunFolderError: `out` cannot be written.
     """
     check_folder(folder)
+    if out:
+        check_place(out)  # before what takes minutes
     rows = list(measure_all(folder, 0, lambda line: print(line, flush=True)))
     beyond = [row for row in rows if not row.agrees]
     compared = sum(row.figure.published is not None for row in rows)

@@ -17,7 +17,7 @@ from benchmark.collect import ready_agent
 from benchmark.evaluation import options_of
 from benchmark.listing import table, terminal
 from recsim_env.errors import DataError, InvalidParameter
-from recsim_env.files import whole
+from recsim_env.files import check_place, whole
 from recsim_env.fitting.checking import Line
 from recsim_env.fitting.estimates import Estimate
 from recsim_env.fitting.fit import Fit, fit
@@ -90,6 +90,8 @@ def run_fit(
     """
     if out is not None and out.suffix not in (".yaml", ".yml"):
         raise InvalidParameter(f"--out must end in .yaml, by which a world's file is known, not {str(out)!r}")
+    if out is not None:
+        check_place(out)
     world = find_world(scenario).make(**parameters)
     log = Interactions.from_parquet(logs)
     check_world(log, world)

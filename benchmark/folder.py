@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
 from benchmark.experiment import Experiment
 from recsim_env.errors import RunFolderError
@@ -78,9 +79,27 @@ def commit() -> str | None:
 
 
 def evaluations(experiment: Experiment, out: Path) -> pd.DataFrame:
-    """The evaluation tables of all runs, one under the other, with their scenario."""
+    """The evaluation tables of all runs, one under the other, with their scenario.
+
+    Raises:
+        RunFolderError: see `table_of`.
+    """
     tables = [
-        pd.read_parquet(run.folder(out) / "evaluation.parquet").assign(scenario=run.scenario)
-        for run in experiment.runs()
+        table_of(run.folder(out) / "evaluation.parquet").assign(scenario=run.scenario) for run in experiment.runs()
     ]
     return pd.concat(tables, ignore_index=True)
+
+
+def table_of(path: Path) -> pd.DataFrame:
+    """A table that a run left.
+
+    Raises:
+        RunFolderError: it is missing or damaged.
+    """
+    try:
+        return pd.read_parquet(path)
+    except (OSError, pa.ArrowException) as error:
+        why = str(error).strip().splitlines()[0]
+        raise RunFolderError(
+            f"{path} is missing or damaged ({why}); remove {path.parent} and run the same bench again"
+        ) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any
 
@@ -12,7 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from recsim_env.agent import agent_class, registered_agents
-from recsim_env.parameters import hints
+from recsim_env.errors import RecSimError
+from recsim_env.parameters import convert, hints
 from recsim_env.registration import find_world, gymnasium_id, load_class, preset_files, registered
 from recsim_env.scenario_files import read_scenario_file
 
@@ -79,6 +81,21 @@ def kind_of(kind: Any) -> str:
 def range_of(metadata: Any) -> str:
     low, high = metadata.get("low", float("-inf")), metadata.get("high", float("inf"))
     return "" if low == -float("inf") and high == float("inf") else f"{low:g} to {high:g}"
+
+
+def with_parameters(name: str, parameters: Mapping[str, Any]) -> str:
+    """A world's name, and in brackets the parameters that differ from its own; all where it cannot be had any more."""
+    told = dict(parameters)
+    try:
+        world = find_world(name)
+        own = {field.name: field.default for field in dataclasses.fields(world.scenario)} | dict(world.parameters)
+        kinds = hints(world.scenario)  # type: ignore[arg-type]  # a class is hashable
+        told = {key: convert(value, kinds[key], key) for key, value in told.items()}
+        told = {key: value for key, value in told.items() if value != convert(own[key], kinds[key], key)}
+    except (RecSimError, KeyError):
+        pass
+    shown = (f"{key}={value.name.lower() if isinstance(value, IntEnum) else value}" for key, value in told.items())
+    return f"{name} ({', '.join(shown)})" if told else name
 
 
 def show_scenario(name: str) -> None:

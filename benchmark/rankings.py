@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -57,7 +57,7 @@ def print_ranking(experiment: Experiment, world: str, people: str, ranking: pd.D
     group = "" if people == "all" else f", {people} people"
     replicate = f"{experiment.seeds} seeds" if experiment.seeds > 1 else "users of one seed"
     title = (
-        f"{world}{group}: engagement of a session, 95 % intervals over {replicate} "
+        f"{experiment.title(world)}{group}: engagement of a session, 95 % intervals over {replicate} "
         f"({experiment.users:,} users a seed, {experiment.steps:,} user-steps of training)"
     )
     made = table("", "rank", "agent", "engagement", "over random, same users", "length", "clicks a step")
@@ -94,21 +94,41 @@ def print_scores(ranking: pd.DataFrame, d: int) -> None:
         console.print(f"Score: 0 is {FLOOR}, 1 is {REFERENCE}; it may be exceeded.", style="dim")
 
 
+def across(scores: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """A row an agent, best first: agent, score (interquartile mean), score_low, score_high, beats_first.
+
+    scores: each agent's (seeds, worlds); intervals are bootstrapped. beats_first: how likely its run scores more than
+    one of the first agent's in the same world; 0.5 for the first itself.
+    """
+    rng, ordered = np.random.default_rng(0), sorted(scores, key=lambda name: -interquartile_mean(scores[name]))
+    rows = []
+    for name in ordered:
+        low, high = bootstrap_interval(interquartile_mean, [scores[name]], rng)
+        beats = probability_of_improvement(scores[name], scores[ordered[0]])
+        rows.append((name, interquartile_mean(scores[name]), low, high, beats))
+    return pd.DataFrame(rows, columns=["agent", "score", "score_low", "score_high", "beats_first"])
+
+
+def rows_across(over: pd.DataFrame) -> Iterator[dict[str, str]]:
+    """The table over all worlds as text."""
+    for row in over.to_dict("records"):
+        score = span(row, "score", ("score_low", "score_high"), ".2f")
+        beats = f"{100 * row['beats_first']:.0f} %"
+        yield {"agent": str(row["agent"]), "interquartile mean of scores": score, "beats the first": beats}
+
+
 def print_across(results: pd.DataFrame) -> None:
     """The agents over all worlds, by their scores; nothing but the reason where there are none."""
     known = {str(world): own[own["people"] == own["people"].iloc[0]] for world, own in results.groupby("scenario")}
     console = terminal()
     try:
-        scores = score_matrix(known)
+        rows = list(rows_across(across(score_matrix(known))))
     except NoScore as why:
         console.print(f"\nNothing over all worlds: {why}", highlight=False)
         return
-    rng, ordered = np.random.default_rng(0), sorted(scores, key=lambda name: -interquartile_mean(scores[name]))
-    made = table("", "agent", "interquartile mean of scores", "beats the first")
-    for name in ordered:
-        low, high = bootstrap_interval(interquartile_mean, [scores[name]], rng)
-        beats = 100 * probability_of_improvement(scores[name], scores[ordered[0]])
-        made.add_row(name, f"{interquartile_mean(scores[name]):.2f} ({low:.2f} to {high:.2f})", f"{beats:.0f} %")
+    made = table("", *rows[0])
+    for row in rows:
+        made.add_row(*row.values())
     console.print(f"\nOver {len(known)} worlds, of all runs' scores:", highlight=False)
     console.print(made)
     console.print("Bootstrapped over seeds; with few seeds too narrow, see docs/statistics.md.", style="dim")

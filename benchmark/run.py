@@ -13,6 +13,7 @@ from typing import Any
 from benchmark.curves import tell_layout, tell_settings, tell_users
 from benchmark.evaluation import evaluate, options_of, peoples
 from benchmark.recorder import Recorder, Scalars
+from benchmark.trained import check_origin
 from benchmark.validation import Validation
 from recsim_env.agent import Agent, WorldSpec, agent_class, split_label
 from recsim_env.env import RecVectorEnv
@@ -76,8 +77,13 @@ def watched_by(run: Run) -> dict[str, Any]:
 
 
 def load(run: Run, scenario: Scenario, folder: Path) -> Agent:
-    """A run's trained agent, from the folder that it was saved to."""
+    """A run's trained agent, from the folder that it was saved to.
+
+    Raises:
+        AgentError: there is none, or it is of another world.
+    """
     kind, config = agent_class(run.agent), run.config()
+    check_origin(kind, scenario, folder)
     return kind.load(folder, WorldSpec.of(training_envs(kind, config, scenario, 0, 1, run.observe)))
 
 

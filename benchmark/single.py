@@ -13,8 +13,11 @@ from benchmark.executors.cluster import Ray
 from benchmark.executors.local import Local
 from benchmark.run import Run, train, training_envs
 from benchmark.statistics import interval
+from benchmark.trained import check_origin, check_slates
 from recsim_env.agent import Agent, WorldSpec, agent_class
 from recsim_env.errors import AgentError, InvalidParameter
+from recsim_env.parameters import build
+from recsim_env.scenario import Scenario
 from recsim_env.streams import Purpose
 
 
@@ -22,16 +25,14 @@ def find_agent(run: Run, folder: str) -> Agent:
     """The agent that was trained into a folder, or one by name, trained where it learns.
 
     Raises:
-        AgentError: the folder holds no agent of a run.
+        AgentError: the folder holds no agent of a run, or one that was trained in another world.
         InvalidParameter: an agent that learns, without steps to train it; or steps where nothing is trained.
     """
     scenario = run.world()
     if folder:
         if run.steps or run.settings:
             raise InvalidParameter(f"{folder} is trained already: --steps and --set AGENT.key do not apply")
-        kind = agent_class(run.agent)
-        config = kind.Config(**json.loads((Path(folder) / "settings.json").read_text(encoding="utf-8")))
-        return kind.load(Path(folder), WorldSpec.of(training_envs(kind, config, scenario, 0, 0, run.observe)))
+        return saved_agent(run, scenario, Path(folder))
     learns = agent_class(run.agent).learns
     if learns and not run.steps:
         raise InvalidParameter(
@@ -40,6 +41,25 @@ def find_agent(run: Run, folder: str) -> Agent:
     if run.steps and not learns:
         raise InvalidParameter(f"{run.agent} does not learn: --steps does not apply")
     return train(run, scenario, lambda scalars, step: None, lambda step, scalars: None, 0)
+
+
+def saved_agent(run: Run, scenario: Scenario, folder: Path) -> Agent:
+    """The agent of a folder, with the settings that it was trained with.
+
+    Raises:
+        AgentError: see `find_agent`.
+    """
+    kind = agent_class(run.agent)
+    check_origin(kind, scenario, folder)
+    try:
+        settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise AgentError(f"{folder} holds no {run.agent} that can be read: {error}") from None
+    config = build(kind.Config, settings, f"agent {run.agent}")
+    envs = training_envs(kind, config, scenario, 0, 0, run.observe)
+    agent = kind.load(folder, WorldSpec.of(envs))
+    check_slates(agent, envs, folder)
+    return agent
 
 
 def name_and_folder(agent: str) -> tuple[str, str]:

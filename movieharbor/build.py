@@ -90,7 +90,7 @@ def build_catalogue(options: BuildOptions, out: Path, tell: Callable[[int, int],
         films = read_films(options)
         try:
             vectors, new = film_vectors(films.table, embedder, out / EMBEDDINGS, tell)
-            with whole(out / FOLDER) as part:
+            with whole(out / FOLDER, ABOUT) as part:
                 write(films, vectors, options, part)
         except (OSError, RuntimeError) as error:
             raise DataError(

@@ -18,6 +18,7 @@ MEANINGS = {
     "missing": "is missing; give a name, name:preset, file.yaml or file.py:Class",
     "string_type": "must be text",
     "dict_type": "must hold one 'name: value' a line, indented",
+    "int_type": "must be a whole number",
 }
 
 Lines = Mapping[tuple[str, ...], int]
@@ -119,7 +120,8 @@ def explained(path: Path, lines: Lines, error: ValidationError, model: type[Base
     where, key = place(path, lines, keys), keys[0]
     if first["type"] == "extra_forbidden":
         return UnknownName(f"{where}: {unknown('key', key, model.model_fields)}")
-    if len(keys) > 1:
+    if keys[-1] == "[key]":  # how pydantic marks that the key itself is wrong
         return ScenarioError(f"{where}: the name of a parameter must be text, not {keys[1]}")
     given = "" if first["type"] == "missing" else f", not {first['input']!r}"
-    return ScenarioError(f"{where}: {key} {MEANINGS.get(first['type'], first['msg'])}{given}")
+    named = keys[-1] if len(keys) > 1 else key
+    return ScenarioError(f"{where}: {named} {MEANINGS.get(first['type'], first['msg'])}{given}")

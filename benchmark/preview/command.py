@@ -71,7 +71,7 @@ def write(journey: Journey, name: str, out: Path) -> None:
     from torch.utils.tensorboard import SummaryWriter
 
     picture = draw(journey, name)
-    with whole(out) as part:
+    with whole(out, PICTURE) as part:
         part.mkdir()
         imsave(part / PICTURE, picture)
         with SummaryWriter(str(part)) as writer:

@@ -8,10 +8,12 @@ from typing import Any
 import pandas as pd
 
 from benchmark.listing import terminal
+from benchmark.rankings import rows_across
 from benchmark.report.data import Results
 from benchmark.report.lives import replayed
+from benchmark.report.place import PAGE, check_report
 from recsim_env.errors import InvalidParameter, RecSimError
-from recsim_env.files import whole
+from recsim_env.files import made, whole
 
 
 def run_report(runs: Path, out: Path | None, lives: int, images: bool) -> None:
@@ -22,27 +24,32 @@ def run_report(runs: Path, out: Path | None, lives: int, images: bool) -> None:
         images: whether figures are written as PNG and SVG too.
 
     Raises:
-        RecSimError: plotly is not installed. RunFolderError: the folder holds no finished experiment.
+        RecSimError: plotly is not installed. RunFolderError: the folder holds no finished experiment, or `out`
+            something else than a report.
     """
     try:
+        from benchmark.report.overall import Overall
         from benchmark.report.page import drawn_of, page_of
     except ImportError as error:
         raise RecSimError(f"report needs {error.name}: pip install 'recsim-env[report]'") from None
     if lives < 0:
         raise InvalidParameter(f"--lives must be 0 or more, not {lives}")
     results, folder = Results.read(runs), out or runs / "report"
-    drawn = drawn_of(results)
+    check_report(folder)
+    overall = Overall.of(results)
+    drawn = drawn_of(results, overall)
     told, unlived = replay(results, lives)
-    folder.mkdir(parents=True, exist_ok=True)
+    made(folder)
     if images:
         from benchmark.report.images import write_pictures
 
-        every = {key: figure for of_world in drawn.values() for key, (_, figure) in of_world.items()}
-        write_pictures(every, folder / "images")
-    with whole(folder / "report.html") as part:
-        part.write_text(page_of(results, drawn, told, unlived), encoding="utf-8")
+        write_pictures({key: figure for some in drawn.values() for key, figure in some.items()}, folder / "images")
+    with whole(folder / PAGE) as part:
+        part.write_text(page_of(results, overall, drawn, told, unlived), encoding="utf-8")
     write_tables(results, folder)
-    print(f"{folder}/report.html, and the tables beside it as .csv and .tex" + ", figures in images" * images)
+    if overall.scores:
+        write_overall(overall.table, folder)
+    print(f"{folder / PAGE}, and the tables beside it as .csv and .tex" + ", figures in images" * images)
 
 
 def replay(results: Results, lives: int) -> tuple[dict[str, Any], str]:
@@ -72,6 +79,14 @@ def write_tables(results: Results, folder: Path) -> None:
             ranking.assign(scenario=world).to_csv(part, index=False)
         with whole(folder / f"ranking-{number}.tex") as part:
             part.write_text(latex(pd.DataFrame(rows_of(ranking))), encoding="utf-8")
+
+
+def write_overall(over: pd.DataFrame, folder: Path) -> None:
+    """The table over all worlds as CSV and LaTeX."""
+    with whole(folder / "overall.csv") as part:
+        over.to_csv(part, index=False)
+    with whole(folder / "overall.tex") as part:
+        part.write_text(latex(pd.DataFrame(rows_across(over))), encoding="utf-8")
 
 
 def latex(table: pd.DataFrame) -> str:

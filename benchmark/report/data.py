@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from benchmark.experiment import Experiment
-from benchmark.folder import evaluations
+from benchmark.folder import evaluations, table_of
 from benchmark.rankings import ranked
 from recsim_env.errors import RunFolderError
 
@@ -61,9 +61,7 @@ class Results:
     def items(self) -> pd.DataFrame:
         """A row a run and item: scenario, agent, seed, item, shown, users, clicks."""
         runs = self.experiment.runs()
-        tables = [
-            pd.read_parquet(run.folder(self.folder) / "items.parquet").assign(scenario=run.scenario) for run in runs
-        ]
+        tables = [table_of(run.folder(self.folder) / "items.parquet").assign(scenario=run.scenario) for run in runs]
         return pd.concat(tables, ignore_index=True)
 
     @cached_property

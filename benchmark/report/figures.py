@@ -19,6 +19,12 @@ DASHES = ("solid", "dash", "dot", "dashdot")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "hexagon")
 MOST_KINDS = 60  # of items that are drawn one by one
 FAINT = 0.15
+LEAST_SEEDS = 3  # from which on a curve has a band: of two seeds the t is 12.7, and the band all that one sees
+NO_BANDS = f"Intervals over seeds are drawn as bands from {LEAST_SEEDS} seeds on."
+BANDS = "The bands are 95 % intervals over seeds."
+FURTHER = (
+    "Some intervals reach beyond the axis, which is kept short so that the means can be told apart; see the table."
+)
 
 Draw = Callable[[Results, str], Figure | None]
 
@@ -32,11 +38,11 @@ def looks_of(results: Results) -> dict[str, tuple[str, str, str]]:
     }
 
 
-def plain(x: str, y: str, height: int = 420) -> Figure:
-    """An empty figure; its inks come from the page, which may be dark."""
+def plain(x: str, y: str, height: int = 420, below: int = 90) -> Figure:
+    """An empty figure with so much `below` the axis, for a legend; its inks come from the page, which may be dark."""
     figure = Figure()
     figure.update_layout(
-        template="none", height=height, margin={"l": 60, "r": 10, "t": 10, "b": 90}, xaxis_title=x, yaxis_title=y,
+        template="none", height=height, margin={"l": 60, "r": 10, "t": 10, "b": below}, xaxis_title=x, yaxis_title=y,
         paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
         legend={"orientation": "h", "y": -0.3, "yanchor": "top"},
     )  # fmt: skip
@@ -53,7 +59,7 @@ def of_world(table: pd.DataFrame, world: str) -> Iterator[tuple[str, pd.DataFram
 def engagement(results: Results, world: str) -> Figure:
     """Each agent's engagement with its interval over seeds."""
     ranking = results.rankings[world]
-    figure = plain("engagement of a session", "", 140 + 34 * len(ranking))
+    figure = plain("engagement of a session", "", 100 + 34 * len(ranking), 50)
     looks = looks_of(results)
     for row in ranking.to_dict("records"):
         colour, _, symbol = looks[row["agent"]]
@@ -64,7 +70,31 @@ def engagement(results: Results, world: str) -> Figure:
             marker={"color": colour, "symbol": symbol, "size": 11},
         )  # fmt: skip
     figure.update_yaxes(autorange="reversed", automargin=True)
+    reach = axis_of(ranking)
+    if reach:
+        figure.update_xaxes(range=reach)
+        note(figure, FURTHER)
     return figure
+
+
+def axis_of(ranking: pd.DataFrame) -> tuple[float, float] | None:
+    """An axis of the means' span and as much on either side, where an interval reaches further; else None."""
+    low, high = float(ranking["engagement"].min()), float(ranking["engagement"].max())
+    spread = high - low
+    lows, highs = (ranking[end][np.isfinite(ranking[end])] for end in ("low", "high"))
+    if not spread > 0 or lows.empty or (lows.min() >= low - spread and highs.max() <= high + spread):
+        return None
+    edge = 0.05 * spread  # beside a mark or an interval's end
+    return max(float(lows.min()), low - spread) - edge, min(float(highs.max()), high + spread) + edge
+
+
+def note(figure: Figure, text: str) -> None:
+    """Keep a sentence that the page shows below the figure."""
+    figure.update_layout(meta={"note": text})
+
+
+def note_of(figure: Figure) -> str:
+    return str((figure.layout.meta or {}).get("note", ""))
 
 
 def curves(results: Results, world: str) -> Figure | None:
@@ -79,12 +109,14 @@ def curves(results: Results, world: str) -> Figure | None:
         by_step = rows.groupby("step")["value"]
         steps, mean = list(by_step.groups), by_step.mean().to_numpy()
         spans = np.array([interval(values.to_numpy()) for _, values in by_step])
-        if np.isfinite(spans).all():
+        banded = rows["seed"].nunique() >= LEAST_SEEDS and np.isfinite(spans).all()
+        if banded:
             figure.add_scatter(
                 x=[*steps, *steps[::-1]], y=[*spans[:, 1], *spans[::-1, 0]], mode="lines", fill="toself",
                 fillcolor=colour, opacity=FAINT, line={"width": 0}, hoverinfo="skip", showlegend=False,
             )  # fmt: skip
         figure.add_scatter(x=steps, y=mean, mode="lines", name=agent, line={"color": colour, "dash": dash})
+        note(figure, BANDS if banded else NO_BANDS)
     return figure if figure.data else None
 
 
@@ -93,7 +125,7 @@ def now_and_in_the_end(results: Results, world: str) -> Figure | None:
     last = results.curves[results.curves["curve"] == "eval/immediate_reward"].groupby(["scenario", "agent", "seed"])
     now = last["value"].last().reset_index()
     ends = results.users.groupby(["scenario", "agent", "seed"])["engagement"].mean().reset_index()
-    figure = plain("expected reward of one slate, now", "engagement of a session, in the end")
+    figure = plain("expected reward of the next slate", "engagement of a session")
     looks = looks_of(results)
     for agent, rows in of_world(now.merge(ends), world):
         colour, _, symbol = looks[agent]
@@ -118,7 +150,7 @@ def survival(results: Results, world: str) -> Figure:
 def diversity(results: Results, world: str) -> Figure | None:
     """How different the items of a session are, and the entropy of what is clicked."""
     figure, looks = (
-        plain("diversity of a session", "entropy of its clicks, bits"),
+        plain("how much the items shown differ", "kinds clicked, entropy in bits"),
         looks_of(results),
     )
     for agent, rows in of_world(results.users, world):
@@ -138,18 +170,19 @@ def shown(results: Results, world: str) -> Figure | None:
     shares = counts[most].div(counts.sum(axis=1), axis=0)
     if shares.empty:
         return None
-    figure = plain("kind of item, or id of one of the most shown", "", 140 + 26 * len(shares))
-    heat = {"x": [str(item) for item in most], "y": shares.index, "z": shares.to_numpy(), "colorscale": "Cividis"}
+    figure = plain("item, or kind of items", "", 100 + 26 * len(shares), 50)
+    values, names = shares.to_numpy(), [str(item) for item in most]
+    heat = {"x": names, "y": shares.index, "z": values, "zmin": 0, "zmax": values.max(), "colorscale": "Cividis"}
     figure.add_heatmap(**heat, colorbar={"title": "share"})
     figure.update_yaxes(automargin=True)
     return figure
 
 
-FIGURES: dict[str, tuple[str, Draw]] = {
-    "engagement": ("Engagement, with 95 % intervals over seeds", engagement),
-    "curves": ("While they train", curves),
-    "now": ("Now against in the end", now_and_in_the_end),
-    "survival": ("How long sessions go on", survival),
-    "diversity": ("How different what is shown and clicked is", diversity),
-    "shown": ("What each agent shows", shown),
+FIGURES: dict[str, Draw] = {
+    "engagement": engagement,
+    "curves": curves,
+    "now": now_and_in_the_end,
+    "survival": survival,
+    "diversity": diversity,
+    "shown": shown,
 }

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
+import pandas as pd
 from plotly.graph_objects import Figure
 
+from benchmark.rankings import across
 from benchmark.report.data import Results
 from benchmark.report.figures import looks_of, plain
 from benchmark.scores import NoScore, score_matrix
@@ -12,15 +17,33 @@ from benchmark.scores import NoScore, score_matrix
 POINTS = 201
 
 
-def scores_of(results: Results) -> tuple[dict[str, np.ndarray], str]:
-    """Each agent's scores (seeds, worlds), and why there are none where there are none."""
-    worlds = list(results.experiment.worlds)
-    if len(worlds) < 2:
-        return {}, ""
-    try:
-        return score_matrix({world: results.users[results.users["scenario"] == world] for world in worlds}), ""
-    except NoScore as why:
-        return {}, str(why)
+@dataclass(frozen=True)
+class Overall:
+    """What can be said of all worlds together.
+
+    Attributes:
+        scores: each agent's (seeds, worlds); empty where there are none.
+        why: there are none; empty too where there is one world, of which nothing is to be said here.
+    """
+
+    scores: dict[str, np.ndarray]
+    why: str = ""
+
+    @classmethod
+    def of(cls, results: Results) -> Overall:
+        """Of the results of an experiment."""
+        worlds = list(results.experiment.worlds)
+        if len(worlds) < 2:
+            return cls({})
+        try:
+            return cls(score_matrix({world: results.users[results.users["scenario"] == world] for world in worlds}))
+        except NoScore as why:
+            return cls({}, str(why))
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """The agents, best first; see `across`."""
+        return across(self.scores)
 
 
 def profile(results: Results, scores: dict[str, np.ndarray]) -> Figure:

@@ -1,6 +1,6 @@
 // A user's session step by step under two agents. `lives` has an entry a world: users, fields, pair, and each agent's
 // lives, one a user: {first, steps: [[items, reward, state], ...], engagement, length, cut}.
-const COLOURS = ["#0072B2", "#E69F00"];
+// `looks` has each agent's colour and dash, which are those of the charts.
 
 function element(name, text, className) {
   const made = document.createElement(name);
@@ -55,10 +55,10 @@ function soFar(life, step) {
 }
 
 // What one agent showed at a step, what came of it, and the user after it.
-function card(agent, life, step, fields, column) {
+function card(agent, life, step, fields) {
   const made = element("article"), over = step > life.steps.length, at = Math.min(step, life.steps.length);
   const head = element("h4", agent);
-  head.style.borderColor = COLOURS[column];
+  head.style.borderColor = looks[agent].color;
   made.append(head);
   const sum = Number(soFar(life, at).toPrecision(6));
   made.append(element("p", at === 0 ? "Before the first slate." : `After ${at} slates: engagement ${sum}.`));
@@ -76,11 +76,10 @@ function card(agent, life, step, fields, column) {
   return made;
 }
 
-function trail(life, agent, column) {
+function trail(life, agent) {
   let sum = 0;
   const y = [0, ...life.steps.map((one) => (sum += one[1] ?? 0))];
-  const line = {color: COLOURS[column], dash: column ? "dash" : "solid"};
-  return {x: y.map((_, k) => k), y, mode: "lines", name: agent, line};
+  return {x: y.map((_, k) => k), y, mode: "lines", name: agent, line: looks[agent]};
 }
 
 function replay(number, told) {
@@ -98,7 +97,7 @@ function replay(number, told) {
   function draw() {
     const step = Number(slider.value);
     find("now").textContent = `${step} of ${slider.max}`;
-    cards.replaceChildren(...lives().map((life, k) => card(agents[k].value, life, step, told.fields, k)));
+    cards.replaceChildren(...lives().map((life, k) => card(agents[k].value, life, step, told.fields)));
     Plotly.relayout(chart, {"shapes[0].x0": step, "shapes[0].x1": step});
   }
 
@@ -108,7 +107,7 @@ function replay(number, told) {
     const mark = {type: "line", yref: "paper", y0: 0, y1: 1, x0: 0, x1: 0, line: {color: "#888", width: 1}};
     const layout = {height: 260, margin: {l: 60, r: 10, t: 10, b: 40}, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       shapes: [mark], xaxis: {title: {text: "slates"}}, yaxis: {title: {text: "engagement so far"}}, legend: {orientation: "h", y: 1.2}};
-    const lines = lives().map((life, k) => trail(life, agents[k].value, k));
+    const lines = lives().map((life, k) => trail(life, agents[k].value));
     Plotly.react(chart, lines, layout, {responsive: true, displayModeBar: false});
     draw();
   }

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -166,3 +167,13 @@ def test_what_a_worker_tells_after_it_is_done_is_let_pass() -> None:
         bars.done(0)
         bars.update(0, 20, {})
         assert not bars.tasks
+
+
+def test_a_world_is_called_with_the_parameters_that_differ() -> None:
+    def title(world: str, **parameters: Any) -> str:
+        return Experiment({world: parameters}, {"random": {}}, 1, 1, 1).title(world)
+
+    assert title("interest_evolution", num_candidates="10", slate_size=1) == "interest_evolution (slate_size=1)"
+    assert title("interest_evolution", choice="cascade") == "interest_evolution (choice=cascade)"
+    assert title("long_term_satisfaction:hard") == "long_term_satisfaction:hard"
+    assert title("gone.py:World", size=3) == "gone.py:World (size=3)"

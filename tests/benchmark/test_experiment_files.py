@@ -43,6 +43,11 @@ def test_a_file_tells_all(file: Path) -> None:
     assert read_experiment(file).hash != found.hash
 
 
+def test_a_whole_number_may_be_written_as_a_power_of_ten(file: Path) -> None:
+    file.write_text(TEXT.replace("seeds: 2", "seeds: 2e0"), encoding="utf-8")
+    assert read_experiment(file).seeds == 2
+
+
 def test_paths_start_at_the_files_folder(tmp_path: Path) -> None:
     file = tmp_path / "e.yaml"
     file.write_text("scenarios: {mine.yaml: , mine.py:Mine: , boredom:slate: }\nagents: {random: }\n", encoding="utf-8")
@@ -63,7 +68,9 @@ def test_the_whole_of_it(
     out = tmp_path / "out"
     assert run(monkeypatch, "bench", str(file), "--out", str(out), "--workers", "1") == 0
     shown = capsys.readouterr().out
-    assert "long_term_satisfaction:hard: engagement of a session" in shown and "TinyWorld: engagement" in shown
+    assert (
+        "long_term_satisfaction:hard: engagement of a session" in shown and "TinyWorld (leave=0.1): engagement" in shown
+    )
     ranking = pd.read_csv(out / "ranking.csv")
     assert ranking["scenario"].nunique() == 2 and len(ranking) == 8
     assert {"gain_paired_error", "gain_unpaired_error"} <= set(ranking.columns)
@@ -84,7 +91,10 @@ def test_a_dry_run_estimates_and_keeps_nothing(
     ("before", "after", "words"),
     [
         ("seeds: 2", "sedes: 2", ["line 10", "unknown key 'sedes'", "did you mean 'seeds'"]),
-        ("seeds: 2", "seeds: two", ["line 10", "seeds", "'two'"]),
+        ("seeds: 2", "seeds: two", ["line 10", "seeds must be a whole number, not 'two'"]),
+        ("seeds: 2", "seeds: true", ["line 10", "seeds must be a whole number, not True"]),
+        ("seeds: 2", "seeds: 2.5", ["line 10", "seeds must be a whole number, not 2.5"]),
+        ("  random:", "  random: 3", ["line 6", "random must hold one 'name: value' a line, indented, not 3"]),
         ("seeds: 2", "seeds: 0", ["--seeds must be 1 or more, not 0"]),
         ("alpha: 0.1", "alhpa: 0.1", ["unknown parameter", "did you mean 'alpha'"]),
         ("  random:\n", "  random:\n  random:\n", ["line 7", "stands in line 6 too"]),

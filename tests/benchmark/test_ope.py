@@ -211,3 +211,20 @@ def test_mistakes_are_told(
 ) -> None:
     assert run(monkeypatch, *f"ope {log} --scenario {WORLD} {options}".split()) == 2
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["by its run", "by what it does"])
+def test_an_agent_of_another_world_is_told(
+    log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], told: bool
+) -> None:
+    out, other = tmp_path / "runs", "interest_evolution --agents tabular_q --seeds 1 --steps 1280 --users 20"
+    assert run(monkeypatch, *f"bench {other} --workers 1 --out {out}".split()) == 0
+    trained = next(out.rglob("agent"))
+    if not told:
+        (trained.parent / "run.json").write_text('{"agent": "tabular_q"}')
+    capsys.readouterr()
+    for words in (f"ope {log} --scenario {WORLD}", f"evaluate {WORLD}"):
+        assert run(monkeypatch, *f"{words} --agent {trained}".split()) == 2
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1 and str(trained) in said
+        assert ("was trained in interest_evolution, whose user fields are" if told else "for this world") in said

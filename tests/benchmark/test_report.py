@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import json
+import logging
 import re
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -22,7 +25,9 @@ from recsim_env.scenario import Scenario
 from tests.benchmark.commands import run
 
 pytest.importorskip("plotly", reason="plotly is not installed: pip install 'recsim-env[report]'")
-from benchmark.report import images
+from benchmark.report import figures, images
+from benchmark.report.captions import CAPTIONS
+from benchmark.report.page import ERRORS, sentence
 
 WORLD = f"{Path(__file__).parents[1] / 'worlds.py'}:TinyWorld"
 AGENTS = ("tabular_q", "myopic_oracle", "random")
@@ -132,8 +137,9 @@ def test_items_are_called_by_their_names() -> None:
 
 
 def test_figures_are_written_as_pictures_or_the_reason_is_told(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
     def no_browser(*_: Any, **__: Any) -> None:
         raise RuntimeError("no Chrome is found\nmore")
 
@@ -142,9 +148,20 @@ def test_figures_are_written_as_pictures_or_the_reason_is_told(
     assert run(monkeypatch, *words) == 2
     assert "(RuntimeError: no Chrome is found)" in capsys.readouterr().err
     asked: list[Path] = []
-    monkeypatch.setattr(images, "write_images", lambda figures, paths, **_: asked.extend(paths))
+
+    def writes(figures: list[Any], paths: list[Path], **_: Any) -> None:
+        logging.getLogger("choreographer.channels.pipe").error("JSONError decoding message. Ignoring")
+        asked.extend(paths)
+        for path in paths:
+            path.write_text(f"figure {len(figures)}")
+
+    monkeypatch.setattr(images, "write_images", writes)
+    (tmp_path / "out" / "images" / "mine.png").write_text("holiday")
     assert run(monkeypatch, *words) == 0
+    assert "JSONError" not in caplog.text + capsys.readouterr().err
     assert {path.name for path in asked} == {f"figure-0-{n}.{form}" for n in FIGURES for form in ("png", "svg")}
+    kept = {path.name for path in (tmp_path / "out" / "images").iterdir()}
+    assert kept == {"mine.png", *(path.name for path in asked)}
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert lives_on(page) == [None] and "none was asked for (--lives 0)" in page
 
@@ -158,3 +175,94 @@ def test_agents_that_cannot_be_had_any_more_are_told(
     monkeypatch.setattr(Experiment, "check", gone)
     assert run(monkeypatch, "report", str(folder), "--out", str(tmp_path)) == 0
     assert "the ratings are gone" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_nothing_but_an_earlier_report_is_replaced(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told(out: Path) -> str:
+        assert run(monkeypatch, "report", str(folder), "--lives", "0", "--out", str(out)) == 2
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1, said
+        return said
+
+    (tmp_path / "README.md").write_text("read me")
+    assert "cannot be written" in told(tmp_path / "README.md")
+    (tmp_path / "report.html").write_text("<!doctype html><title>mine</title>")
+    assert "report.html exists and was not written by this command" in told(tmp_path)
+    (tmp_path / "report.html").rename(tmp_path / "overall.csv")
+    assert "overall.csv exists without a report.html" in told(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"README.md", "overall.csv"}
+    for _ in range(2):
+        assert run(monkeypatch, "report", str(folder), "--lives", "0", "--out", str(tmp_path / "new")) == 0
+
+
+@pytest.mark.parametrize("name", ["evaluation", "items"])
+def test_a_damaged_table_is_told_with_what_to_do(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    shutil.copytree(folder, tmp_path / "runs")
+    damaged = next((tmp_path / "runs").rglob(f"{name}.parquet"))
+    damaged.write_bytes(b"PAR1 no more")
+    assert run(monkeypatch, "report", str(tmp_path / "runs"), "--lives", "0") == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and f"{damaged} is missing or damaged" in said
+
+
+def test_every_figure_has_its_sentences_and_the_table_fits_the_page(folder: Path) -> None:
+    page = (folder / "report" / "report.html").read_text(encoding="utf-8")
+    for name in FIGURES:
+        assert f"<figcaption>{CAPTIONS[name][0]}</figcaption>" in page and CAPTIONS[name][1].split(";")[0] in page
+    told = (folder / "report" / "ranking-0.tex").read_text(encoding="utf-8")
+    assert all(name in told and name not in page for name in ERRORS)
+    assert figures.NO_BANDS in page
+
+
+@pytest.mark.parametrize(("seeds", "traces"), [(2, 1), (3, 2)])
+def test_two_seeds_have_no_band(seeds: int, traces: int) -> None:
+    rows = [("w", "dqn", k, "eval/engagement", step, k + step) for k in range(seeds) for step in (0, 10)]
+    table = pd.DataFrame(rows, columns=["scenario", "agent", "seed", "curve", "step", "value"])
+    results = SimpleNamespace(curves=table, experiment=SimpleNamespace(agents=["dqn"]))
+    drawn = figures.curves(cast(Results, results), "w")
+    assert drawn is not None and len(drawn.data) == traces
+    assert figures.note_of(drawn) == (figures.BANDS if seeds > 2 else figures.NO_BANDS)
+
+
+def test_the_axis_is_short_where_an_interval_is_long() -> None:
+    means = {"engagement": [12.0, 10.0]}
+    assert figures.axis_of(pd.DataFrame({**means, "low": [11.0, 9.0], "high": [13.0, 11.0]})) is None
+    reach = figures.axis_of(pd.DataFrame({**means, "low": [-50.0, 9.0], "high": [80.0, 11.0]}))
+    assert reach == pytest.approx((7.9, 14.1))
+    assert figures.axis_of(pd.DataFrame({"engagement": [1.0], "low": [-np.inf], "high": [np.inf]})) is None
+
+
+def test_the_first_sentence_says_who_may_be_as_good() -> None:
+    ranking = pd.DataFrame({"agent": ["a", "b", "c"], "rank": [1, 1, 1], "engagement": [165.2, 160.0, 1.0]})
+    assert sentence(ranking) == (
+        "a has the highest engagement, 165.2 a session; b and c are so close that the difference may be chance."
+    )
+    assert "; b is so close that" in sentence(ranking[:2])
+
+
+def test_the_replay_has_the_colours_of_the_charts(folder: Path) -> None:
+    page = (folder / "report" / "report.html").read_text(encoding="utf-8")
+    looks = json.loads(page.split("const looks = ")[1].split(";\n")[0])
+    drawn = {str(t["name"]): cast(Any, t["marker"]) for t in figures_of(page)["figure-0-engagement"]["data"]}
+    assert {name: look["color"] for name, look in looks.items()} == {n: m["color"] for n, m in drawn.items()}
+
+
+def test_several_worlds_have_a_table_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, out = tmp_path / "two.yaml", tmp_path / "runs"
+    agents = "".join(f"  {name}:\n" for name in ("myopic_oracle", "patient_oracle", "random"))
+    file.write_text(
+        f"scenarios:\n  {WORLD}:\n    leave: 0.04\n  long_term_satisfaction:hard:\n"
+        f"agents:\n{agents}seeds: 3\nsteps: 2_560\nusers: 60\n"
+    )
+    assert run(monkeypatch, "bench", str(file), "--workers", "1", "--out", str(out)) == 0
+    assert run(monkeypatch, "report", str(out), "--lives", "0") == 0
+    page = html.unescape((out / "report" / "report.html").read_text(encoding="utf-8"))
+    assert "interquartile mean of scores" in page and CAPTIONS["profile"][1].split(",")[0] in page
+    assert "TinyWorld (leave=0.04)</h2>" in page
+    over = pd.read_csv(out / "report" / "overall.csv").set_index("agent")
+    assert over.loc["patient_oracle", "score"] == pytest.approx(1.0, abs=0.1) and over.loc["random", "beats_first"] == 0
+    assert r"patient\_oracle & " in (out / "report" / "overall.tex").read_text(encoding="utf-8")
