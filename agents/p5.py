@@ -60,8 +60,8 @@ class P5Config(NeuralConfig):
     pretrain_epochs: int = param(2, "passes over the catalogue's texts and the log before the tuning", low=0)
     unknown_id: float = param(0.1, "how often the user is not named in training", low=0, high=1)
     learning_rate: float = param(2e-3, "of AdamW", low=0)
-    batch: int = param(256, "questions an update", low=1)
-    epochs: int = param(6, "passes over the log at most", low=1)
+    batch: int = param(64, "questions an update", low=1)
+    epochs: int = param(4, "passes over the log at most", low=1)
     patience: int = param(2, "epochs without a better ranking of held-out steps before it stops", low=1)
 
 
