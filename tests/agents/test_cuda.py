@@ -10,9 +10,12 @@ import torch
 
 from recsim_env.agent import NoLog, WorldSpec, agent_class, registered_agents
 from recsim_env.env import RecVectorEnv
+from recsim_env.scenario import Scenario
 from recsim_env.simulator import Options
 from recsim_env.wrappers import InteractionBudget
 from scenarios.interest_evolution import InterestEvolution
+from tests.content import ToldMovieLens
+from tests.made_up import write_movielens
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device here")
 STEPS = 4096
@@ -27,7 +30,9 @@ ON_THE_GPU = [
 def test_learns_on_the_gpu(name: str, tmp_path: Path) -> None:
     kind = agent_class(name)
     config = kind.Config(device="cuda")
-    world = InterestEvolution(num_candidates=10, slate_size=1)
+    world: Scenario = InterestEvolution(num_candidates=10, slate_size=1)
+    if kind.needs:
+        world = ToldMovieLens(data=str(write_movielens(tmp_path / "ratings")), factors=4, not_again=10)
     envs = RecVectorEnv(world, config.users, Options(**kind.options(config)))
     observation, _ = envs.reset(seed=0)
     agent = kind(config, WorldSpec.of(envs))
