@@ -71,6 +71,7 @@ class P5(NeuralRecommender):
     Attributes:
         tokenizer: texts to numbers.
         item_tokens: (items,) the numbers of the items' words.
+        kinds: of questions that the log can answer.
     """
 
     Config = P5Config
@@ -79,7 +80,7 @@ class P5(NeuralRecommender):
     network: TunedT5
 
     def __init__(self, config: Any, spec: WorldSpec) -> None:
-        self.content = spec.content()
+        self.content, self.kinds = spec.content(), tuple(SHARES)
         super().__init__(config, spec)
         tokens = self.tokenizer.convert_tokens_to_ids([item_word(item) for item in range(self.index.size)])
         self.item_tokens = torch.as_tensor(tokens, device=self.device)
@@ -122,7 +123,8 @@ class P5(NeuralRecommender):
             super().fit(impressions, log)
 
     def before_fit(self, fit: Fit, first: bool) -> None:
-        """The first time, pretrain; tell how much is trained."""
+        """Choose the questions; the first time, pretrain; tell how much is trained."""
+        self.kinds = kinds_of_questions(fit.log, self.content is not None)
         if first:
             with self.network.pretraining():
                 for _ in range(self.config.pretrain_epochs):
@@ -152,10 +154,8 @@ class P5(NeuralRecommender):
 
     def loss(self, batch: Batch) -> Tensor:
         """The mean cross entropy of the answers to one kind of question about each step."""
-        kinds = [kind for kind in SHARES if self.content is not None or kind != "why"]
-        chances = np.array([SHARES[kind] for kind in kinds])
-        kind = kinds[batch.rng.choice(len(kinds), p=chances / chances.sum())]
-        rows = batch.rows
+        chances = np.array([SHARES[kind] for kind in self.kinds])
+        kind, rows = self.kinds[batch.rng.choice(len(chances), p=chances / chances.sum())], batch.rows
         if kind != "rating":
             rows = rows[(batch.log.labels[rows] > 0).any(axis=1)]
         if not len(rows):
@@ -230,3 +230,9 @@ class P5(NeuralRecommender):
         made = self.network.model.generate(**self.encoded(questions), max_new_tokens=words, do_sample=False)
         found: list[str] = self.tokenizer.batch_decode(made, skip_special_tokens=True)
         return found
+
+
+def kinds_of_questions(log: Impressions, told: bool) -> tuple[str, ...]:
+    """The questions that are worth asking: choices among what was offered, ratings that differ, reasons from texts."""
+    worth = {"next": True, "choice": log.offered.shape[1] > 0, "rating": bool(np.ptp(log.labels) > 0), "why": told}
+    return tuple(kind for kind in SHARES if worth[kind])

@@ -42,7 +42,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "batch": 2048,
         "epochs": 12,
     },
-    "p5": {"liked": 20, "weight_decay": 0.0},
+    "p5": {"liked": 20, "epochs": 8, "patience": 3},
     "sasrec": {
         "history": 100,
         "width": 128,

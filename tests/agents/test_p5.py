@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agents.p5 import P5, P5Config
+from agents.p5 import P5, P5Config, kinds_of_questions
 from agents.p5_model import Tuning
 from agents.p5_prompts import (
     catalogue_pairs,
@@ -58,6 +58,15 @@ def test_liked_items_come_in_order_of_time() -> None:
     items = np.array([[[-1, -1], [3, 4], [5, 6]]])
     labels = np.array([[[1, 1], [1, 0], [1, 1]]])
     assert liked_items(items, labels, 10) == [[3, 5, 6]] and liked_items(items, labels, 2) == [[5, 6]]
+
+
+def test_only_questions_that_a_log_can_answer_are_asked() -> None:
+    log = sessions(10)
+    assert kinds_of_questions(log, True) == ("next", "choice", "why")  # all labels are 1
+    mixed = replace(log, labels=np.where(log.step[:, None] % 2 == 0, 1.0, 0.0))
+    assert kinds_of_questions(mixed, False) == ("next", "choice", "rating")
+    unlisted = replace(log, offered=log.offered[:, :0], offered_features=log.offered_features[:, :0])
+    assert kinds_of_questions(unlisted, False) == ("next",)
 
 
 def test_it_learns_what_comes_next() -> None:
