@@ -12,7 +12,7 @@ app = typer.Typer(help="A catalogue of films: build it, and search in it.", no_a
 MEAN = "mean"
 Out = Annotated[Path, typer.Option(help="The folder of the catalogue and of kept embeddings.")]
 Count = Annotated[int, typer.Option("--count", "-k", help="How many films.", metavar="N")]
-DEFAULT_OUT = Path("runs/movieharbor")
+DEFAULT_OUT = Path("runs/films")
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """How well readers tell a film's main genre from its description or its poster: the table of docs/agents.
 
-    python perf/content.py --films runs/movieharbor [--seeds 5]
+    python perf/content.py --films runs/films [--seeds 5]
 
 A tenth of the films is held out, another tenth for each seed. The majority is the share of the commonest main genre.
 """
@@ -32,7 +32,7 @@ def agent_of(name: str, seed: int, spec: WorldSpec) -> ContentRecommender:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--films", default="runs/movieharbor", help="folder of the catalogue")
+    parser.add_argument("--films", default="runs/films", help="folder of the catalogue")
     parser.add_argument("--seeds", type=int, default=5)
     given = parser.parse_args()
     spec = WorldSpec.of(RecVectorEnv(MovieHarbor(films=given.films), 1, Options(history=20)))

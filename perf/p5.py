@@ -1,6 +1,6 @@
 """How well p5 names the next film, by what is tuned: the tables of docs/agents/p5.md.
 
-    python perf/p5.py --films runs/movieharbor [--data ml-latest-small.zip] [--steps 60000] [--tunings full lora prompt]
+    python perf/p5.py --films runs/films [--data ml-latest-small.zip] [--steps 60000] [--tunings full lora prompt]
 
 Random slates are logged; a tenth of the steps is held out, by users or sessions. A hit: what the user watched next is
 among the ten films that the model names, of the whole catalogue but what the session liked before. Popularity names
@@ -98,7 +98,7 @@ def measured(world: MovieHarbor, tuning: Tuning, steps: int, seed: int) -> str:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--films", default="runs/movieharbor", help="folder of the catalogue")
+    parser.add_argument("--films", default="runs/films", help="folder of the catalogue")
     parser.add_argument("--data", default="", help="MovieLens folder or zip")
     parser.add_argument("--steps", type=int, default=60_000, help="user-steps that are logged")
     parser.add_argument("--tunings", nargs="+", default=["full", "lora", "prompt"], help="full, lora, prompt")

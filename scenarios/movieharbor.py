@@ -22,7 +22,7 @@ from scenarios.movielens_data import SOURCE, Fitted
 class MovieHarbor(MovieLens):
     """A film service: films near to what one watched are on offer, popular ones, and a few of any kind."""
 
-    films: str = param("runs/movieharbor", "folder of the catalogue: recsim-env movieharbor build --out FOLDER")
+    films: str = param("runs/films", "folder of the catalogue: recsim-env movieharbor build --out FOLDER")
     data: str = param("", f"path of your MovieLens folder or zip; empty: people are made up. {SOURCE}")
     posters: str = param("", "folder of posters by film id, such as 862.png; empty: they are drawn")
     near: float = param(0.5, "share of candidates from the films nearest to what was watched", low=0, high=1)
