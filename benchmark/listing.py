@@ -84,7 +84,10 @@ def range_of(metadata: Any) -> str:
 
 
 def with_parameters(name: str, parameters: Mapping[str, Any]) -> str:
-    """A world's name, and in brackets the parameters that differ from its own; all where it cannot be had any more."""
+    """A world's name, and in brackets the parameters that differ from its own; all where it cannot be had any more.
+
+    Paths are left out: they say where data lie, and are among the settings.
+    """
     told = dict(parameters)
     try:
         world = find_world(name)
@@ -92,6 +95,7 @@ def with_parameters(name: str, parameters: Mapping[str, Any]) -> str:
         kinds = hints(world.scenario)  # type: ignore[arg-type]  # a class is hashable
         told = {key: convert(value, kinds[key], key) for key, value in told.items()}
         told = {key: value for key, value in told.items() if value != convert(own[key], kinds[key], key)}
+        told = {key: value for key, value in told.items() if not isinstance(value, str)}
     except (RecSimError, KeyError):
         pass
     shown = (f"{key}={value.name.lower() if isinstance(value, IntEnum) else value}" for key, value in told.items())

@@ -177,3 +177,4 @@ def test_a_world_is_called_with_the_parameters_that_differ() -> None:
     assert title("interest_evolution", choice="cascade") == "interest_evolution (choice=cascade)"
     assert title("long_term_satisfaction:hard") == "long_term_satisfaction:hard"
     assert title("gone.py:World", size=3) == "gone.py:World (size=3)"
+    assert title("movielens", data="/some/where.zip", slate_size="2") == "movielens (slate_size=2)"  # no paths
