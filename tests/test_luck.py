@@ -20,21 +20,23 @@ from recsim_env.registration import find_world, registered
 from recsim_env.scenario import Items, Responses, Rng, Scenario, Scratch, Slate, User
 from recsim_env.simulator import Options, Simulator
 from tests.made_up import write_movielens
+from tests.movieharbor.made_up import write_harbour
 
 SEED = 5
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("movielens")
-    write_movielens(folder)
-    return folder
+def data_for(name: str, folder: Path) -> dict[str, str]:
+    """Parameters of worlds that need data, which are made up."""
+    if name == "movieharbor":
+        for library in ("lancedb", "tiktoken"):
+            pytest.importorskip(library, reason=f"{library} is not installed: pip install 'recsim-env[movieharbor]'")
+        return write_harbour(folder)
+    return {"data": str(write_movielens(folder))} if name == "movielens" else {}
 
 
 @pytest.fixture(scope="module", params=sorted(registered()))
-def scenario(request: pytest.FixtureRequest, data: Path) -> Scenario:
-    world = find_world(request.param)
-    return world.make(**({"data": str(data)} if hasattr(world.scenario, "data") else {}))
+def scenario(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Scenario:
+    return find_world(request.param).make(**data_for(request.param, tmp_path_factory.mktemp("data")))
 
 
 def slates_of(scenario: Scenario, n: int, steps: int, first_user: int = 0) -> np.ndarray:

@@ -1,10 +1,15 @@
-"""A small file in the layout of The Movies Dataset."""
+"""A small file in the layout of The Movies Dataset, and a world made of it."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tests.made_up import write_movielens
 
 COLUMNS = [
     "adult", "belongs_to_collection", "budget", "genres", "homepage", "id", "imdb_id", "original_language",
@@ -30,3 +35,15 @@ def write(path: Path, rows: Sequence[Sequence[str]]) -> Path:
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([COLUMNS, *rows])
     return path
+
+
+def write_harbour(folder: Path, films: int = 80, rated: int = 60) -> dict[str, str]:
+    """A catalogue of some films, the first of them rated, as the parameters `films` and `data` of the world."""
+    from movieharbor.build import BuildOptions, build_catalogue
+
+    data = write_movielens(folder / "ratings", films=rated)
+    links = {"movieId": 10 * np.arange(1, rated + 1), "imdbId": np.arange(1, rated + 1), "tmdbId": 1}
+    pd.DataFrame(links).to_csv(data / "links.csv", index=False)
+    table = write(folder / "films.csv", [film(n) for n in range(1, films + 1)])
+    build_catalogue(BuildOptions(table, "tests.movieharbor.words:Words"), folder, lambda done, of: None)
+    return {"films": str(folder), "data": str(data)}

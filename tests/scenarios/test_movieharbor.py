@@ -16,14 +16,12 @@ from recsim_env.simulator import Options, Simulator
 from scenarios.movieharbor import MovieHarbor
 from scenarios.movieharbor_data import AGES, REGIONS, Regression, joined
 from tests.made_up import write_movielens
-from tests.movieharbor.made_up import film, write
+from tests.movieharbor.made_up import write_harbour
 
 pytest.importorskip("lancedb", reason="lancedb is not installed: pip install 'recsim-env[movieharbor]'")
 pytest.importorskip("tiktoken", reason="tiktoken is not installed: pip install 'recsim-env[movieharbor]'")
-from movieharbor.build import BuildOptions, build_catalogue
 from movieharbor.catalogue import Catalogue
 
-WORDS = "tests.movieharbor.words:Words"
 FILMS, RATED = 80, 60
 Make = Callable[..., MovieHarbor]
 
@@ -31,15 +29,8 @@ Make = Callable[..., MovieHarbor]
 @pytest.fixture(scope="module")
 def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
     """Worlds of 80 films, the first 60 of them rated."""
-    folder = tmp_path_factory.mktemp("harbour")
-    data = write_movielens(folder / "ratings", films=RATED)
-    links = pd.DataFrame({"movieId": 10 * np.arange(1, RATED + 1), "imdbId": np.arange(1, RATED + 1), "tmdbId": 1})
-    links.to_csv(data / "links.csv", index=False)
-    films = write(folder / "films.csv", [film(n) for n in range(1, FILMS + 1)])
-    build_catalogue(BuildOptions(films, WORDS), folder, lambda done, of: None)
-    return lambda **changes: MovieHarbor(
-        **{"films": str(folder), "data": str(data), "factors": 4, "not_again": 10, **changes}
-    )
+    made = write_harbour(tmp_path_factory.mktemp("harbour"), FILMS, RATED)
+    return lambda **changes: MovieHarbor(**{**made, "factors": 4, "not_again": 10, **changes})
 
 
 @pytest.mark.parametrize("data", [True, False])
