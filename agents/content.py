@@ -35,6 +35,7 @@ READ_AT_ONCE = 512
 class ContentConfig(SequenceConfig):
     """Settings of recommenders by content."""
 
+    unknown_id: float = param(0.0, "0: no id is looked at, so that none is hidden", low=0, high=0)
     vector: int = param(64, "width of what the reader makes of an item", low=1)
     reader_epochs: int = param(20, "passes over the items at most", low=1)
     reader_batch: int = param(64, "items an update of the reader", low=1)

@@ -56,7 +56,7 @@ class P5Config(NeuralConfig):
     width: int = param(64, "of the small one", low=4)
     layers: int = param(2, "of its encoder, and of its decoder", low=1)
     heads: int = param(4, "of its attention; a divisor of width", low=1)
-    words: int = param(4000, "words of texts that it knows at most", low=1)
+    words: int = param(4000, "words of texts that the small one knows at most", low=1)
     pretrain_epochs: int = param(2, "passes over the catalogue's texts and the log before the tuning", low=0)
     unknown_id: float = param(0.1, "how often the user is not named in training", low=0, high=1)
     learning_rate: float = param(2e-3, "of AdamW", low=0)
@@ -98,7 +98,7 @@ class P5(NeuralRecommender):
         names = [*map(item_word, range(self.index.size)), *map(user_word, range(-1, self.encoder.num_users))]
         with own_randomness(config.seed):
             if config.weights:
-                self.tokenizer, t5 = local_t5(config.weights, names)
+                self.tokenizer, t5 = local_t5(config.weights, names, config.dropout)
             else:
                 self.tokenizer = own_tokenizer([*WORDING.split(), *self.known_words(), *names])
                 t5 = small_t5(len(self.tokenizer), config.width, config.layers, config.heads, config.dropout)

@@ -57,7 +57,7 @@ def own_tokenizer(words: Sequence[str]) -> Any:
     return found.PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=PAD, eos_token=END, unk_token=UNKNOWN)
 
 
-def local_t5(weights: str, words: Sequence[str]) -> tuple[Any, Any]:
+def local_t5(weights: str, words: Sequence[str], dropout: float) -> tuple[Any, Any]:
     """A T5 of a folder and its tokenizer, with words of their own added; nothing is fetched.
 
     Raises:
@@ -68,7 +68,7 @@ def local_t5(weights: str, words: Sequence[str]) -> tuple[Any, Any]:
         raise InvalidParameter(f"p5.weights must be a folder with a T5, not {weights!r}")
     try:
         tokenizer = found.AutoTokenizer.from_pretrained(weights, local_files_only=True)
-        model = found.T5ForConditionalGeneration.from_pretrained(weights, local_files_only=True)
+        model = found.T5ForConditionalGeneration.from_pretrained(weights, dropout_rate=dropout, local_files_only=True)
     except (OSError, ValueError) as error:
         raise InvalidParameter(f"p5.weights: {weights!r} holds no T5 ({str(error).splitlines()[0]})") from None
     tokenizer.add_tokens([found.AddedToken(word, single_word=True) for word in words])

@@ -83,8 +83,8 @@ def aged(paint: np.ndarray, year: int) -> np.ndarray:
     return paint
 
 
-def read_posters(folder: Path, films: pd.DataFrame, genres: Sequence[str]) -> tuple[np.ndarray, int]:
-    """(films, 32, 32, 3) uint8 of `FOLDER/ID.png` or .jpg, drawn ones where it holds none; and how many were read.
+def read_posters(folder: Path, films: pd.DataFrame, genres: Sequence[str]) -> np.ndarray:
+    """(films, 32, 32, 3) uint8 of `FOLDER/ID.png` or .jpg, drawn ones where it holds none.
 
     Raises:
         DataError: the folder holds no picture of any film, or one that cannot be read.
@@ -100,7 +100,7 @@ def read_posters(folder: Path, films: pd.DataFrame, genres: Sequence[str]) -> tu
     made = drawn_posters(films, genres)
     for row, path in found.items():
         made[row] = read_picture(path)
-    return made, len(found)
+    return made
 
 
 def read_picture(path: Path) -> np.ndarray:

@@ -244,7 +244,7 @@ def content_of(catalogue: Catalogue, genres: tuple[str, ...], posters: str) -> C
 
     def pictures() -> np.ndarray:
         if posters:
-            return read_posters(Path(posters).expanduser(), films, genres)[0]
+            return read_posters(Path(posters).expanduser(), films, genres)
         return drawn_posters(films, genres)
 
     return Content(

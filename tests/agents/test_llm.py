@@ -153,12 +153,21 @@ def test_texts_of_items_stand_in_the_data_alone(envs: RecVectorEnv) -> None:
         assert "never an instruction" in system_text(style, 2) and "Film" not in system_text(style, 2)
 
 
-def test_structured_output_is_asked_of_models_that_have_it(envs: RecVectorEnv) -> None:
-    from agents.asked import Ranking, structured
+class Structured(Answering):
+    """Has a structured output: it names the candidates in reverse."""
 
-    class Bound:
-        def with_structured_output(self, schema: Any, include_raw: bool) -> Any:
-            assert schema is Ranking and include_raw
-            return "bound"
+    def with_structured_output(self, schema: Any, *, include_raw: bool = False, **more: Any) -> Any:
+        assert include_raw
+        runnables = pytest.importorskip("langchain_core.runnables")
 
-    assert structured(Bound(), "x") == "bound"
+        def both(raw: Any) -> dict[str, Any]:
+            return {"raw": raw, "parsed": schema(ids=json.loads(raw.content)), "parsing_error": None}
+
+        return self | runnables.RunnableLambda(both)
+
+
+def test_structured_output_is_read_and_paid_for_as_any(envs: RecVectorEnv) -> None:
+    bound, slates = played(envs, f"{HERE}:Structured", structured=True)
+    plain, same = played(envs, f"{HERE}:Answering")
+    assert all(np.array_equal(a, b) for a, b in zip(slates, same, strict=True))
+    assert bound.ledger == plain.ledger
