@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from scipy.cluster.vq import kmeans2
+
+from recsim_env.compile_cache import compiled
 
 FITTED_ROWS = 20_000
 
 
-@numba.njit(nogil=True)
+@compiled
 def nearest(rows: np.ndarray, centres: np.ndarray) -> np.ndarray:
     """(n,) the nearest centre of each row; loops, since a matrix product starts threads that hinder each other."""
     found = np.zeros(len(rows), np.int64)

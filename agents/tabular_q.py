@@ -23,6 +23,7 @@ from agents.experience import Transition, check_discount, interact
 from agents.states import ExactStates, QuantileBins
 from agents.values import SCALED_ROWS, falling_epsilon, some_items
 from recsim_env.agent import AgentConfig, Log, Ranker, WorldSpec, softened, top_slates
+from recsim_env.compile_cache import compiled
 from recsim_env.env import Observation
 from recsim_env.errors import AgentError
 from recsim_env.layout import seen_of
@@ -86,7 +87,7 @@ def next_value(
     return best
 
 
-@numba.njit
+@compiled
 def learn(
     q: Any, visits: Any, tables: Any, states: Any, shown: Any, rewards: Any, following: Any, offered: Any,
     allowed: Any, next_shown: Any, terminated: Any, rule: int, epsilon: float, alpha: float, decay: float, gamma: float,

@@ -10,10 +10,10 @@ from functools import cache
 from itertools import pairwise
 from typing import Any
 
-import numba
 import numpy as np
 from numba.core.errors import NumbaError
 
+from recsim_env.compile_cache import compiled
 from recsim_env.compiler import loop_of
 from recsim_env.errors import InvalidAction, InvalidParameter
 from recsim_env.layout import build_layout
@@ -59,7 +59,7 @@ def as_array(action: Any) -> np.ndarray:
         ) from None
 
 
-@numba.njit(nogil=True)
+@compiled
 def within(slates: Any, count: int) -> bool:
     """Whether all positions lie in [0, count), in one pass."""
     for i in range(slates.shape[0]):
@@ -95,11 +95,11 @@ class Simulator:
             raise InvalidParameter(f"the number of users must be 1 or more, not {n}")
         self.scenario, self.n, self.options = scenario, n, options
         self.layout = build_layout(scenario, observe=options.observe, history=options.history, totals=options.totals)
-        compiled = options.jit and scenario.compiles
-        self.loop = loop_of(scenario, jit if compiled else None)
+        runs_compiled = options.jit and scenario.compiles
+        self.loop = loop_of(scenario, jit if runs_compiled else None)
         self.me = scenario.compiled_self
         enough = min(os.cpu_count() or 1, max(1, n // USERS_A_THREAD))
-        self.threads = (options.threads or enough) if compiled else 1
+        self.threads = (options.threads or enough) if runs_compiled else 1
         self.slices = self._slices()
         self.state = self._new_state(n if autoreset else 0)
         # Each slice's own, cache lines apart: threads that write to one line wait for each other.

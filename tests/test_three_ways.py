@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmark.cli import split_settings
+from benchmark.commands.options import split_settings
 from recsim_env import find_world, make_vector_env
 from recsim_env.env import RecVectorEnv
 

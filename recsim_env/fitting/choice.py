@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-import numba
 import numpy as np
 
+from recsim_env.compile_cache import compiled
 from recsim_env.errors import DataError
 from recsim_env.fitting.sessions import Sessions
 from recsim_env.logs import Interactions
@@ -62,7 +62,7 @@ class Weights:
     information: np.ndarray
 
 
-@numba.njit(nogil=True)
+@compiled
 def logit_sums(features: Any, logits: Any, chosen: Any, owner: Any, scores: Any, information: Any) -> float:
     """Add gradients by session to `scores` (n, P), the information to (P, P), and give the log likelihood.
 

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 
+from recsim_env.compile_cache import compiled
+
 WINDOWS = (1, 5)  # steps back over which clicks are counted; the third window is the session so far
 COUNTS = 8  # bins of a count of clicks: 0 to 6, and 7 or more
 ALIKE = 6  # bins of likeness to what was clicked: nothing clicked yet, and five from unlike to like
@@ -145,7 +147,7 @@ def remember(sums: Any, at: Any, memory: Any, i: int, r: int, step: int, group: 
             sums[i, at.same_lag] += now * ring[i, before, g]
 
 
-@numba.njit(nogil=True)
+@compiled
 def add_step(
     sums: Any, at: Any, memory: Any, rows: Any, who: Any, low: int, high: int, step: int, step_bin: int,
     place_bin: Any, edges: Any, group: Any, unit: Any, clicked: Any, values: Any,

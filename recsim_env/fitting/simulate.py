@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numba
 import numpy as np
 
+from recsim_env.compile_cache import compiled
 from recsim_env.compiled_streams import chain_compiled
 from recsim_env.env import Observation
 from recsim_env.errors import DataError
@@ -40,7 +40,7 @@ class Behaviour:
 RANDOM = Behaviour()
 
 
-@numba.njit(nogil=True)
+@compiled
 def fill_random_slates(slates: Any, mask: Any, key: Any, first_user: int, step: int) -> None:
     """Random slates (n, S) without repeats among the allowed candidates, the same for the same user and step.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -152,3 +153,11 @@ def test_listings_name_what_there_is(
     told = capsys.readouterr().out
     for word in words:
         assert word in told
+
+
+def test_help_waits_for_no_library() -> None:
+    """So that it is there at once; each of these takes longer to import than all else that help needs."""
+    slow = "{'gymnasium', 'numba', 'numpy', 'pandas', 'pydantic', 'recsim_env', 'torch'}"
+    code = f"import sys, benchmark.cli; print(*({slow} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.strip()) == (0, "")
