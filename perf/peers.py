@@ -177,6 +177,8 @@ def play_recogym() -> Play:
 
 @dataclass(frozen=True)
 class Peer:
+    """A published simulator, and the same work here."""
+
     name: str
     theirs: Callable[[], Play]
     ours: str  # the Gymnasium id

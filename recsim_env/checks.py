@@ -21,6 +21,7 @@ from recsim_env.playback import Playback, as_bytes, random_slates
 from recsim_env.rehearsal import guarded, rehearse, rehearse_once
 from recsim_env.scenario import VERBS, Scenario
 from recsim_env.source import check_source, plain_verb
+from recsim_env.streams import STREAM
 from recsim_env.trial import WATCHED, Trial, ask
 
 __all__ = ["check_agent", "check_scenario"]
@@ -116,7 +117,8 @@ def verbs_run_plain(trial: Trial) -> None:
 
 def observations_lie_in_bounds(trial: Trial) -> None:
     for key in build_layout(trial.scenario, **WATCHED, history=0).keys:
-        values = trial.plain.rows[:, :, key.start : key.start + key.size]
+        rows = trial.plain.rows
+        values = key.of(rows.reshape(-1, rows.shape[-1])).reshape(*rows.shape[:2], -1)
         low, high = key.low.ravel(), key.high.ravel()
         outside = ~((values >= low) & (values <= high))  # also where it is NaN
         if outside.any():
@@ -161,8 +163,10 @@ def scratch_is_written_first(trial: Trial) -> None:
 
 
 def offers_are_as_declared(trial: Trial) -> None:
-    """Other slates bring other candidates only where the scenario says so (`offer_reads_user`)."""
-    if trial.scenario.offer_reads_user:
+    """Other slates bring other candidates only where the scenario says so (`offer_reads_user`, `offer_is_fixed`)."""
+    if trial.scenario.offer_is_fixed:
+        offer_is_always_the_same(trial)
+    if trial.scenario.offer_reads_user or trial.scenario.offer_is_fixed:
         return
     steps = min(trial.steps, FEW_STEPS)
     slates = random_slates(trial.scenario, steps, trial.users, trial.seed + 1)
@@ -173,6 +177,21 @@ def offers_are_as_declared(trial: Trial) -> None:
         step, user = np.argwhere(same_time & differ)[0]
         what = f"user {user} is offered other candidates at step {step} after other slates"
         trial.refuse(f"{what}; where offer depends on what a slate changes, offer_reads_user must return True")
+
+
+def offer_is_always_the_same(trial: Trial) -> None:
+    """Where the offer is fixed, `offer` gives the same to whoever is there, and whatever is drawn."""
+    plain, fixed = guarded(trial.scenario), trial.scenario.fixed_items
+    items, rng = np.zeros_like(fixed), np.zeros(1, STREAM)[0]
+    for step, users in enumerate(trial.plain.arrays["users"][:: max(1, trial.steps // FEW_STEPS)]):
+        for user, record in enumerate(users):
+            rng.rekey(step, user)
+            items[...] = np.zeros(1, items.dtype)
+            plain.offer(trial.scenario.compiled_self, record.copy(), items[0], rng)
+            if not same_bytes(items, fixed):
+                what = f"user {user} is offered other candidates than everybody"
+                rule = "where offer draws, or reads the user, offer_is_fixed must return False"
+                trial.refuse_verb("offer", f"{what}; {rule}")
 
 
 def verbs_compile(trial: Trial) -> None:

@@ -129,10 +129,16 @@ class CudaSimulator:
         self.scenario, self.n, self.options, self.layout = scenario, n, options, host.layout
         cuda = numba_cuda()
         tables = (to_device(cuda, part) for part in (host.me, *host.layout.plan))
-        shapes = {name: (n * len(part), *part.shape[1:]) for name, part in host.state._asdict().items()}
+        once = ("items", "item_words") if scenario.offer_is_fixed else ()
+        shapes = {
+            name: part.shape if name in once else (n * len(part), *part.shape[1:])
+            for name, part in host.state._asdict().items()
+        }
         kinds = {name: part.dtype for name, part in host.state._asdict().items()}
         memory = {name: zeros(shape, kinds[name]) for name, shape in shapes.items() if name not in WORDS}
         memory |= {name: memory[word] for name, word in WORDS.items()}
+        if scenario.offer_is_fixed:
+            memory["items"].copy_(torch.from_numpy(scenario.fixed_items.view(np.uint8).reshape(memory["items"].shape)))
         self.lives = memory["lives"]
         shared = (shared_as(cuda, memory[name], shape, kinds[name]) for name, shape in shapes.items())
         streams = shared_as(cuda, zeros((n, 1), STREAM), (n, 1), STREAM)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -26,7 +26,7 @@ PLAN_NAMES = """
     user user_id candidates candidate_ids response mask history history_ids totals hidden_user hidden_candidates appeal
     memory user_stop item_stop response_stop hidden_user_stop hidden_item_stop item_width response_width
     hidden_item_width user_id_word item_id_word allowed_word clicked_word clicked_whole slate_size history_steps
-    first_slate keeps_user horizon scratch_size noisy
+    first_slate keeps_user horizon scratch_size noisy own_items shows_items
 """.split()
 PLAN = np.dtype((np.record, np.dtype([(name, np.int64) for name in PLAN_NAMES], align=True)))
 
@@ -48,25 +48,35 @@ class Plan(NamedTuple):
 
 @dataclass(frozen=True)
 class Key:
-    """One part of an observation: columns [start, start + size) of the row, shown as `shape`."""
+    """One part of an observation: columns [start, start + size) of the row, shown as `shape`.
+
+    Attributes:
+        value: (*shape,) where it is always the same. It has no columns then, and is given to many users as one
+            read-only array that says the same of each.
+    """
 
     name: str
     start: int
     shape: tuple[int, ...]
     low: np.ndarray
     high: np.ndarray
+    value: np.ndarray | None = None
 
     @cached_property
     def size(self) -> int:
         return math.prod(self.shape)
 
     def of_one(self, row: np.ndarray) -> np.ndarray:
-        """The part of one row (width,), as a view of the key's shape."""
+        """The part of one row (width,), as a view of the key's shape; a value is copied."""
+        if self.value is not None:
+            return self.value.copy()
         part = row[self.start : self.start + self.size]
         return part if len(self.shape) == 1 else part.reshape(self.shape)
 
     def of(self, rows: np.ndarray) -> np.ndarray:
         """The part of rows (n, width), as a view (n, *shape)."""
+        if self.value is not None:
+            return np.broadcast_to(self.value, (len(rows), *self.shape))
         return rows[:, self.start : self.start + self.size].reshape(len(rows), *self.shape)
 
 
@@ -127,11 +137,19 @@ class LayoutBuilder:
         self.keys: list[Key] = []
         self.width = 0
 
-    def add(self, name: str, shape: tuple[int, ...], bounds: np.ndarray) -> int:
-        """Add a key whose last axis has `bounds` (2, last); its offset, or -1."""
+    def add(self, name: str, shape: tuple[int, ...], bounds: np.ndarray, value: np.ndarray | None = None) -> int:
+        """Add a key whose last axis has `bounds` (2, last); its offset, or -1 where it has no columns.
+
+        With a `value` the key is always that, and has none.
+        """
         if 0 in shape:
             return -1
         low, high = (np.broadcast_to(side, shape).astype(np.float32) for side in bounds)
+        if value is not None:
+            value = value.reshape(shape).astype(np.float32)
+            value.flags.writeable = False
+            self.keys.append(Key(name, -1, shape, low, high, value))
+            return -1
         self.keys.append(Key(name, self.width, shape, low, high))
         self.width += self.keys[-1].size
         return self.keys[-1].start
@@ -166,9 +184,10 @@ def build_layout(scenario: Scenario, *, observe: str, history: int, totals: bool
     groups = [seen_users, seen_of(items), seen_of(replies), seen_of(users, False), seen_of(items, False)]
     bounds = [bounds_of(group) for group in groups]
     build = LayoutBuilder()
-    offsets = add_seen(build, scenario, bounds, anonymous)
+    fixed = fixed_parts(scenario)
+    offsets = add_seen(build, scenario, bounds, anonymous, fixed)
     offsets |= add_memory(build, scenario, bounds, history, totals)
-    offsets |= add_hidden(build, scenario, bounds, observe == "full")
+    offsets |= add_hidden(build, scenario, bounds, observe == "full", fixed)
     if not build.keys:
         raise ScenarioError(f"{type(scenario).__name__}: no field is seen, so there is nothing to observe")
     noises = [scenario.noise, scenario.noise, 0.0, 0.0, 0.0]
@@ -194,6 +213,8 @@ def build_layout(scenario: Scenario, *, observe: str, history: int, totals: bool
         "horizon": scenario.horizon,
         "scratch_size": scenario.scratch_size,
         "noisy": scenario.noise > 0,
+        "own_items": not scenario.offer_is_fixed,
+        "shows_items": not fixed,
     }
     columns = np.array([row for rows, _ in tables for row in rows], np.int64).reshape(-1, 4)
     limits = np.array([row for _, rows in tables for row in rows], float).reshape(-1, 3)
@@ -201,7 +222,39 @@ def build_layout(scenario: Scenario, *, observe: str, history: int, totals: bool
     return Layout(tuple(build.keys), Plan(record, columns, limits), build.width)
 
 
-def add_seen(build: LayoutBuilder, scenario: Scenario, bounds: list[np.ndarray], anonymous: bool) -> dict[str, int]:
+def fixed_parts(scenario: Scenario) -> dict[str, np.ndarray]:
+    """What is seen of candidates that are always the same, by key; empty where they change, or noise lies on them."""
+    if not scenario.offer_is_fixed or scenario.noise > 0:
+        return {}
+    items, fields = scenario.fixed_items[0], scenario.item_fields()
+    parts = {
+        "candidates": numbers_of(items, fields, seen_of(fields)),
+        "hidden_candidates": numbers_of(items, fields, seen_of(fields, False)),
+    }
+    names = {"id": "candidate_ids", "allowed": "mask"}
+    return parts | {names[f.name]: np.minimum(items[f.name], f.high) for f in fields if f.name in names}
+
+
+def numbers_of(records: np.ndarray, fields: Sequence[Field], chosen: Sequence[Field]) -> np.ndarray:
+    """(n, width): the chosen fields of records (n,), as the loop writes them into observations."""
+    shown = np.zeros((len(records), sum(field.width for field in chosen)))
+    everyone, words = np.arange(len(records)), records.view(np.float64).reshape(len(records), -1)
+    for (word, categories, whole, offset), (low, high, _) in zip(*columns_of(fields, chosen, 0.0), strict=True):
+        values = words[:, word].view(np.int64) if whole else words[:, word]
+        if categories:
+            shown[everyone, offset + values.astype(np.int64)] = 1.0
+        else:
+            shown[:, offset] = np.clip(values, low, high)
+    return shown
+
+
+def add_seen(
+    build: LayoutBuilder,
+    scenario: Scenario,
+    bounds: list[np.ndarray],
+    anonymous: bool,
+    fixed: Mapping[str, np.ndarray],
+) -> dict[str, int]:
     """What every recommender sees; where users are anonymous, nothing of them but their responses."""
     user_ids, item_ids = id_bounds([] if anonymous else scenario.user_fields(), 0), id_bounds(scenario.item_fields(), 0)
     count, slate = scenario.num_candidates, scenario.slate_size
@@ -209,10 +262,10 @@ def add_seen(build: LayoutBuilder, scenario: Scenario, bounds: list[np.ndarray],
     return {
         "user": build.add("user", (bounds[0].shape[1],), bounds[0]),
         "user_id": build.add("user_id", (user_ids.shape[1],), user_ids),
-        "candidates": build.add("candidates", (count, bounds[1].shape[1]), bounds[1]),
-        "candidate_ids": build.add("candidate_ids", (count * item_ids.shape[1],), item_ids),
+        "candidates": build.add("candidates", (count, bounds[1].shape[1]), bounds[1], fixed.get("candidates")),
+        "candidate_ids": build.add("candidate_ids", (count * item_ids.shape[1],), item_ids, fixed.get("candidate_ids")),
         "response": build.add("response", (slate, bounds[2].shape[1]), with_zero(bounds[2])),
-        "mask": build.add("mask", (count * masked,), np.array([[0.0], [1.0]])),
+        "mask": build.add("mask", (count * masked,), np.array([[0.0], [1.0]]), fixed.get("mask")),
     }
 
 
@@ -231,12 +284,14 @@ def add_memory(
     }
 
 
-def add_hidden(build: LayoutBuilder, scenario: Scenario, bounds: list[np.ndarray], full: bool) -> dict[str, int]:
+def add_hidden(
+    build: LayoutBuilder, scenario: Scenario, bounds: list[np.ndarray], full: bool, fixed: Mapping[str, np.ndarray]
+) -> dict[str, int]:
     """The hidden state and each candidate's appeal, for oracles and ablations."""
-    count = scenario.num_candidates
+    count, hidden = scenario.num_candidates, bounds[4].shape[1] * int(full)
     appeals = count * int(full and scenario.overrides("appeal"))
     return {
         "hidden_user": build.add("hidden_user", (bounds[3].shape[1] * int(full),), bounds[3]),
-        "hidden_candidates": build.add("hidden_candidates", (count, bounds[4].shape[1] * int(full)), bounds[4]),
+        "hidden_candidates": build.add("hidden_candidates", (count, hidden), bounds[4], fixed.get("hidden_candidates")),
         "appeal": build.add("appeal", (appeals,), np.array([[-LARGEST], [LARGEST]])),
     }

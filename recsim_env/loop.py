@@ -58,10 +58,10 @@ class State(NamedTuple):
     """Everything that outlives a step, n users. The words are the records' memory as 8-byte numbers."""
 
     users: np.ndarray  # (n,)
-    items: np.ndarray  # (n, C)
+    items: np.ndarray  # (n, C); the loop gets (1, C) where the offer is fixed
     responses: np.ndarray  # (n, S)
     user_words: np.ndarray  # (n, words)
-    item_words: np.ndarray  # (n C, words)
+    item_words: np.ndarray  # (n C, words) or (C, words)
     response_words: np.ndarray  # (n S, words)
     slates: np.ndarray  # (n, S) int64, as shown
     memory: np.ndarray  # (n, M) history, history_ids and totals, as observed
@@ -160,7 +160,7 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
     ) -> None:
         """Features, ids, mask and hidden features of the candidates on offer."""
         for c in range(count):
-            r = i * count + c
+            r = i * plan.own_items * count + c
             start = plan.candidates + c * plan.item_width
             see(columns, bounds, plan.user_stop, plan.item_stop, item_words, r, rows, i, start)
             if plan.noisy == 1:
@@ -204,12 +204,13 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
         for place in range(plan.slate_size):
             r, start = i * plan.slate_size + place, plan.response + place * plan.response_width
             see(columns, bounds, plan.item_stop, plan.response_stop, response_words, r, rows, i, start)
-        see_candidates(plan, columns, bounds, item_words, items.shape[1], rows, i, rng)
+        if plan.shows_items == 1:
+            see_candidates(plan, columns, bounds, item_words, items.shape[1], rows, i, rng)
         for k in range(np.uint64(memory.shape[1])):
             rows[i, np.uint64(plan.memory) + k] = memory[i, k]
         if plan.appeal >= 0:
             for c in range(items.shape[1]):
-                rows[i, plan.appeal + c] = appeal_of(me, users[i], items[i, c])
+                rows[i, plan.appeal + c] = appeal_of(me, users[i], items[i * plan.own_items, c])
 
     @inline
     def remember_history(
@@ -234,7 +235,7 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
                 memory[i, ids + k] = memory[i, ids + k + plan.slate_size]
         clear(memory, i, last * step, last * step + step)
         for place in range(plan.slate_size):
-            r, answer = i * count + slates[i, place], i * plan.slate_size + place
+            r, answer = i * plan.own_items * count + slates[i, place], i * plan.slate_size + place
             start = last * step + place * (plan.item_width + plan.response_width)
             see(columns, bounds, plan.user_stop, plan.item_stop, item_words, r, memory, i, start)
             if plan.noisy == 1:
@@ -291,9 +292,9 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
         for r in range(i * plan.slate_size, (i + 1) * plan.slate_size):
             clear(response_words, r, 0, response_words.shape[1])
         rng.rekey(key, 8 * clock + RESPOND)
-        respond(me, users[i], items[i], slates[i], responses[i], scratch, rng)
+        respond(me, users[i], items[i * plan.own_items], slates[i], responses[i], scratch, rng)
         rng.rekey(key, 8 * clock + EVOLVE)
-        evolve(me, users[i], items[i], slates[i], responses[i], rng)
+        evolve(me, users[i], items[i * plan.own_items], slates[i], responses[i], rng)
         if plan.history_steps > 0:
             count = items.shape[1]
             rng.rekey(key, 8 * clock + OBSERVE)
@@ -346,8 +347,9 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
             arrive(me, users[i], rng)
         else:
             come_back(me, users[i], rng)
-        rng.rekey(key, OFFER)
-        offer(me, users[i], items[i], rng)
+        if plan.own_items == 1:
+            rng.rekey(key, OFFER)
+            offer(me, users[i], items[i], rng)
         if plan.first_slate == 1:
             rng.rekey(key, FIRST_SLATE)
             for place in range(plan.slate_size):
@@ -356,13 +358,14 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
                 me, plan, columns, bounds, users, items, responses, item_words, response_words, slates, memory,
                 rng, scratch, key, 0, i,
             )  # fmt: skip
-            rng.rekey(key, 8 + OFFER)
-            offer(me, users[i], items[i], rng)
+            if plan.own_items == 1:
+                rng.rekey(key, 8 + OFFER)
+                offer(me, users[i], items[i], rng)
 
     @inline
     def is_allowed(plan: Any, item_words: Any, slates: Any, count: int, i: int, c: int, place: int) -> bool:
         """Whether candidate c may stand at `place`, given the places above."""
-        if plan.allowed_word >= 0 and whole(item_words[i * count + c, plan.allowed_word]) == 0:
+        if plan.allowed_word >= 0 and whole(item_words[i * plan.own_items * count + c, plan.allowed_word]) == 0:
             return False
         for above in range(place):  # noqa: SIM110 - any() allocates
             if slates[i, above] == c:
@@ -473,7 +476,7 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
         result.truncated = life.step >= plan.horizon
         if pending.shape[1] > 0:
             pay(pending, result, life.step, i)
-        if not result.terminated:
+        if plan.own_items == 1 and not result.terminated:
             rng.rekey(key, 8 * (clock + 1) + OFFER)
             offer(me, users[i], items[i], rng)
 

@@ -15,6 +15,7 @@ from recsim_env.content import Content
 from recsim_env.errors import InvalidParameter, ScenarioError
 from recsim_env.fields import Field, record_dtype
 from recsim_env.parameters import param, validate
+from recsim_env.streams import STREAM
 
 # Records and arrays of records as verbs see them: attributes are the declared fields.
 User: TypeAlias = Any
@@ -115,6 +116,11 @@ class Scenario:
         return False
 
     @property
+    def offer_is_fixed(self) -> bool:
+        """Whether everybody is offered the same at every step; `offer` is then called once, and draws nothing."""
+        return False
+
+    @property
     def keeps_user(self) -> bool:
         """Whether a user's record outlives a session; else it starts as zeros each time."""
         return self.overrides("come_back")
@@ -196,6 +202,14 @@ class Scenario:
             if name not in (dtype.names or ()):
                 raise ScenarioError(f"{type(self).__name__}: the responses need a field {name!r}")
         return dtype
+
+    @cached_property
+    def fixed_items(self) -> np.ndarray:
+        """(1, C) item records: what everybody is offered at every step, where `offer_is_fixed`."""
+        items = np.zeros((1, self.num_candidates), self.item_dtype)
+        user, rng = np.zeros(1, self.user_dtype)[0], np.zeros(1, STREAM)[0]
+        self.verbs().offer(self.compiled_self, user, items[0], rng)
+        return items
 
     @cached_property
     def catalogue_features(self) -> np.ndarray | None:

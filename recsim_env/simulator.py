@@ -120,11 +120,11 @@ class Simulator:
         n, s = self.n, self.scenario
         self.ended_users = np.zeros(restarting, s.user_dtype)  # as they were when their last session ended
         users = np.zeros(n, s.user_dtype)
-        items = np.zeros((n, s.num_candidates), s.item_dtype)
+        items = s.fixed_items if s.offer_is_fixed else np.zeros((n, s.num_candidates), s.item_dtype)
         responses = np.zeros((n, s.slate_size), s.response_dtype)
         return State(
             users=users,
-            items=items,
+            items=np.broadcast_to(items, (n, s.num_candidates)) if s.offer_is_fixed else items,
             responses=responses,
             user_words=words(users),
             item_words=words(items),
@@ -162,7 +162,8 @@ class Simulator:
         return rows, results, answers
 
     def _run(self, entry: Callable[..., None], *arguments: Any) -> None:
-        given = (self.me, *self.layout.plan, *self.state, self.streams, self.scratch, *arguments)
+        state = self.state._replace(items=self.scenario.fixed_items) if self.scenario.offer_is_fixed else self.state
+        given = (self.me, *self.layout.plan, *state, self.streams, self.scratch, *arguments)
         try:
             if len(self.slices) == 1:
                 entry(*given, *self.slices[0])

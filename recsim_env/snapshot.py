@@ -15,6 +15,7 @@ from recsim_env.simulator import Options, Simulator
 from recsim_env.streams import imagined_keys
 
 KEPT = ("users", "items", "responses", "slates", "memory", "lives", "pending")  # of State; the words are views of them
+FIXED = "items"  # where the offer is fixed these are the scenario's own, and not kept
 WATCHING = ("observe", "history", "totals")  # the options that the memory and the rows depend on
 
 
@@ -52,7 +53,8 @@ class Snapshot:
 
 def snapshot_of(simulator: Simulator, rows: np.ndarray) -> Snapshot:
     """The simulator's users now; `rows` (n, width) is what was seen of them last."""
-    state = {name: getattr(simulator.state, name).copy() for name in KEPT}
+    kept = [name for name in KEPT if not (name == FIXED and simulator.scenario.offer_is_fixed)]
+    state = {name: getattr(simulator.state, name).copy() for name in kept}
     return Snapshot(simulator.scenario, simulator.options, rows.copy(), state)
 
 
@@ -108,6 +110,7 @@ def imagined(scenario: Scenario, options: Options, users: np.ndarray, items: np.
     simulator = Simulator(scenario, len(users), options, autoreset=False)
     lives = np.zeros(len(users), LIFE)
     lives["step"] = steps
-    for name, values in (("users", users), ("items", items), ("lives", lives)):
+    given = {"users": users, "lives": lives} | ({} if scenario.offer_is_fixed else {"items": items})
+    for name, values in given.items():
         getattr(simulator.state, name)[...] = values
     return snapshot_of(simulator, np.zeros((len(users), simulator.layout.width), np.float32))

@@ -107,6 +107,10 @@ class Boredom(Scenario):
         return draw_items(self.num_items, self.num_topics, self.items_seed)
 
     @property
+    def offer_is_fixed(self) -> bool:
+        return self.num_candidates == self.num_items
+
+    @property
     def scratch_size(self) -> int:
         return self.num_topics
 

@@ -51,7 +51,11 @@ class MovieHarbor(MovieLens):
 
     @property
     def offer_reads_user(self) -> bool:
-        return True
+        return not self.offer_is_fixed
+
+    @property
+    def offer_is_fixed(self) -> bool:
+        return self.num_candidates == len(self.harbour.rated)
 
     def user_fields(self) -> Sequence[Field]:
         return [

@@ -161,6 +161,10 @@ class OrganicBandit(Scenario):
                 user.taste[k] = rng.normal(0.0, 1.0)
             browse(self, user, rng)
 
+    @property
+    def offer_is_fixed(self) -> bool:
+        return True
+
     def offer(self, user: User, items: Items, rng: Rng) -> None:
         for position in range(len(items)):
             items[position].id = position

@@ -170,6 +170,16 @@ class OfferFollowsPatience(Reader):
             items[position].quality = rng.uniform() / (1.0 + user.patience)
 
 
+class OfferIsNotFixed(Reader):
+    @property
+    def offer_is_fixed(self) -> bool:
+        return True
+
+    def offer(self, user: User, items: Items, rng: Rng) -> None:
+        for position in range(len(items)):
+            items[position].quality = rng.uniform()
+
+
 class FirstSlateMisspelt(Reader):
     first_slate = "randon"
 
@@ -261,6 +271,7 @@ PLAIN_MISTAKES: list[tuple[type[Scenario], tuple[str, ...]]] = [
     (FieldsRaise, ("item_fields()", "KeyError: 'lowest'")),
     (IdOutOfBounds, ("'candidate_ids'", "holds 2", "[0, 1]")),
     (OfferFollowsPatience, ("other candidates at step 1", "offer_reads_user")),
+    (OfferIsNotFixed, ("offer", "offered other candidates than everybody", "offer_is_fixed must return False")),
     (FirstSlateMisspelt, ("first_slate", "'randon'")),
     (KeepsAList, ("evolve", "SEEN is a list", "keep what a user remembers in a field")),
     (WritesAnArray, ("evolve", "TOTAL is an array", "keep what a user remembers in a field")),
