@@ -1,7 +1,7 @@
 """A chat model that follows a script: for tests and for trials without a network; it knows no language.
 
-It reads the JSON that `agents.llm_prompts` and MovieHarbor's question answering write, and prefers candidates that have
-many kinds in common with what was liked, the latest first.
+It reads the JSON that `agents.llm_prompts` writes, and prefers candidates that have many kinds in common with what was
+liked, the latest first.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ class ScriptedChat(BaseChatModel):
         self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **more: Any
     ) -> ChatResult:
         told = json.loads(str(messages[-1].text))
+        if "liked" not in told:
+            raise ValueError("the scripted model only ranks, for the agent llm; it answers no questions")
         ids = json.dumps(ranked(told["liked"], told["candidates"]))
         text = f"They liked {len(told['liked'])}. ANSWER: {ids}" if "ANSWER:" in str(messages[0].text) else ids
         words_in = sum(len(str(message.text).split()) for message in messages)

@@ -6,6 +6,7 @@ Nothing of the simulator is imported before a command needs it, so that help com
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -15,10 +16,22 @@ from movieharbor.cli import app as movieharbor
 INTERRUPTED = 130
 
 app = typer.Typer(
-    help="Simulated users, and agents compared on their long-term engagement. Add --debug for tracebacks.",
-    no_args_is_help=True,
     add_completion=False,
 )
+
+
+@app.callback(no_args_is_help=True)
+def program(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """Simulated users, and agents compared on their long-term engagement. Add --debug for tracebacks."""
+    if version:
+        from importlib.metadata import version as version_of
+
+        print(version_of("recsim-env"))
+        raise typer.Exit
+
+
 for commands in (compare, worlds, logs):
     app.add_typer(commands.app)
 app.add_typer(movieharbor, name="movieharbor")

@@ -14,6 +14,7 @@ import pandas as pd
 
 from movieharbor.catalogue import Catalogue, Wanted
 from movieharbor.embedding import Embedder
+from movieharbor.texts import CONTROL
 from recsim_env.chat_models import find_chat_model
 from recsim_env.errors import DataError, InvalidParameter, RecSimError
 from recsim_env.logs import Interactions
@@ -25,7 +26,6 @@ RULES = (
     "answer, say so. Name a film by its title and its id in brackets, as Toy Story [862], and only films of the JSON."
 )
 CITED = re.compile(r"\[(\d+)\]")
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # what could steer a terminal
 TIMEOUT, RETRIES = 60.0, 2
 LATEST = 20  # watched films that the model is told of
 

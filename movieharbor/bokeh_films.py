@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from movieharbor.films import COLUMNS, DROPPED, Films
+from movieharbor.texts import plain
 from recsim_env.errors import DataError, RecSimError
 
 QUERY = """
@@ -46,6 +47,8 @@ def read_bokeh_films() -> Films:
 def checked(raw: pd.DataFrame) -> Films:
     """The columns that are wanted, and only films with a title, genres and a rating."""
     raw = raw.set_index(raw.index + 1)
+    for name in ("title", "genre", "Director", "Cast"):
+        raw[name] = plain(raw[name])
     genres = raw["genre"].fillna("").map(lambda text: tuple(part.strip() for part in text.split(",") if part.strip()))
     people = raw["Director"].fillna("").str.strip() + "|" + raw["Cast"].fillna("").str.strip()
     table = pd.DataFrame(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,8 +43,8 @@ class BuildOptions:
 
     def check(self) -> None:
         """Raises `InvalidParameter` for what is out of range."""
-        if self.least_votes is not None and not self.least_votes >= 0:
-            raise InvalidParameter(f"--least-votes must be 0 or more, not {self.least_votes:g}")
+        if self.least_votes is not None and not 0 <= self.least_votes < math.inf:
+            raise InvalidParameter(f"--least-votes must be a finite number from 0, not {self.least_votes:g}")
         if self.mean_rating is not None and not 0 <= self.mean_rating <= 10:
             raise InvalidParameter(f"--mean-rating must lie in [0, 10], or be mean, not {self.mean_rating:g}")
 

@@ -17,6 +17,7 @@ from recsim_env.errors import DataError, InvalidParameter, RecSimError, unknown
 TABLE, VERSION = "movies", 2
 FOLDER, ABOUT = "catalogue", "build.json"
 KINDS = ("vector", "text")
+MOST = 100_000  # films of a search
 SHOWN = ["id", "imdb", "title", "year", "overview", "genres", "people", "rating", "votes", "weighted", "tokens", "text"]
 
 
@@ -44,12 +45,24 @@ class Wanted:
     year_to: int | None = None
     min_rating: float | None = None
 
+    def check(self) -> None:
+        """Raises `InvalidParameter` for what no film can be."""
+        for name, year in (("--year-from", self.year_from), ("--year-to", self.year_to)):
+            if year is not None and not 0 <= year <= 9999:
+                raise InvalidParameter(f"{name} must be a year from 0 to 9999, not {year}")
+        if self.year_from is not None and self.year_to is not None and self.year_from > self.year_to:
+            raise InvalidParameter(f"--year-from must be at most --year-to ({self.year_to}), not {self.year_from}")
+        if self.min_rating is not None and not 0 <= self.min_rating <= 10:
+            raise InvalidParameter(f"--min-rating must lie in [0, 10], not {self.min_rating:g}")
+
     def condition(self, genres: Sequence[str]) -> str | None:
         """As SQL, of values that are known or numbers.
 
         Raises:
             UnknownName: no film has the genre.
+            InvalidParameter: see `check`.
         """
+        self.check()
         parts = []
         if self.genre:
             by_name = {name.lower(): name for name in genres}
@@ -59,6 +72,12 @@ class Wanted:
         bounds = (("year >= {}", self.year_from), ("year <= {}", self.year_to), ("weighted >= {}", self.min_rating))
         parts += [form.format(value) for form, value in bounds if value is not None]
         return " AND ".join(parts) or None
+
+
+def check_count(count: int) -> None:
+    """Raises `InvalidParameter` where no search gives so many films."""
+    if not 1 <= count <= MOST:
+        raise InvalidParameter(f"--count must lie in [1, {MOST:,}], the films that a search gives, not {count}")
 
 
 class Catalogue:
@@ -77,6 +96,8 @@ class Catalogue:
             raise DataError(
                 f"{folder} holds no catalogue; make it: recsim-env movieharbor build --out {folder}"
             ) from None
+        except NotADirectoryError:
+            raise DataError(f"{folder} is a file; name the folder that a catalogue was built in") from None
         except (OSError, ValueError) as error:
             raise DataError(f"{self.folder / ABOUT} is damaged ({error}); build the catalogue again") from None
         if self.about.get("version") != VERSION:
@@ -126,8 +147,7 @@ class Catalogue:
         return self._found(query, count, wanted, lambda hits: hits["_score"])
 
     def _found(self, query: Any, count: int, wanted: Wanted, score: Any) -> pd.DataFrame:
-        if count < 1:
-            raise InvalidParameter(f"a search gives 1 film or more, not {count}")
+        check_count(count)
         condition = wanted.condition(self.genres)
         query = query.where(condition, prefilter=True) if condition else query
         hits = query.limit(count).to_arrow().to_pandas()

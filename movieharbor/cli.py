@@ -42,7 +42,7 @@ def build(
 def search(
     words: Annotated[str, typer.Argument(help="What to look for.")] = "",
     like: Annotated[int | None, typer.Option(help="The films nearest to the one with this id.", metavar="ID")] = None,
-    kind: Annotated[str, typer.Option(help="vector: by meaning; text: by the words.")] = "vector",
+    kind: Annotated[str, typer.Option(help="vector: by meaning (the default); text: by the words.")] = "",
     count: Count = 10,
     genre: Annotated[str, typer.Option(help="Only films of this genre.")] = "",
     year_from: Annotated[int | None, typer.Option(help="Only films of this year and later.", metavar="YEAR")] = None,
@@ -59,7 +59,9 @@ def search(
 
 @app.command()
 def neighbours(
-    films: Annotated[int, typer.Option(help="How many films are looked at.", metavar="N")] = 500,
+    films: Annotated[
+        int | None, typer.Option(help="How many films are looked at. Default: 500, or all there are.", metavar="N")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Which films are drawn.", metavar="N")] = 0,
     out: Out = DEFAULT_OUT,
 ) -> None:
@@ -80,7 +82,7 @@ def ask(
         Path | None,
         typer.Option(help="Parquet of recsim-env collect movieharbor: one of its users asks."),
     ] = None,
-    user: Annotated[int, typer.Option(help="Which user.", metavar="N")] = 0,
+    user: Annotated[int | None, typer.Option(help="Which user of the log. Default: 0.", metavar="N")] = None,
     out: Out = DEFAULT_OUT,
 ) -> None:
     """Find films for a question and let a chat model answer from them, naming the films."""

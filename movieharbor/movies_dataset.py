@@ -12,12 +12,16 @@ import pandas as pd
 
 from movieharbor.films import DROPPED, Films
 from movieharbor.genres import NoGenres, genres_of
+from movieharbor.texts import CONTROL, plain
 from recsim_env.errors import DataError
 
 NEEDED = ("id", "imdb_id", "title", "release_date", "overview", "genres", "vote_average", "vote_count")
 LONGEST = 100_000  # characters of a cell that is still text
+BINARY = (("PK\x03", "a zip file"), ("\udcff\udcfe", "text in UTF-16"), ("\udcfe\udcff", "text in UTF-16"))
 FIELD_LIMIT = 2**31 - 1
+YEAR = r"^(\d{4})(?:-|$)"
 EMPTY = ("", "no overview found.", "no overview")
+OTHER_COLUMNS = "another number of columns"
 Row = tuple[int, Sequence[str]]
 
 
@@ -27,12 +31,16 @@ def read_movies(path: Path) -> Films:
     Raises:
         DataError: there is no such file, it cannot be read, or lacks columns.
     """
+    if path.is_dir():
+        raise DataError(f"{path} is a folder; name the file movies_metadata.csv of The Movies Dataset")
     try:
         with any_length(), path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
             lines = csv.reader(file)
             header = [name.strip().lstrip("\ufeff") for name in next(lines, [])]
             check_header(path, header)
             rows = list(enumerate(lines, start=1))
+    except FileNotFoundError:
+        raise DataError(f"there is no file {path}; name movies_metadata.csv of The Movies Dataset") from None
     except (OSError, csv.Error) as error:
         raise DataError(f"{path} cannot be read as a table of films: {error}") from None
     if not rows:
@@ -53,11 +61,16 @@ def any_length() -> Iterator[None]:
 
 
 def check_header(path: Path, header: Sequence[str]) -> None:
+    text = ",".join(header)
+    if CONTROL.search(text) or any("\ud800" <= sign <= "\udfff" for sign in text):
+        kind = next((kind for start, kind in BINARY if text.startswith(start)), "no text in UTF-8")
+        raise DataError(f"{path} is {kind}; a movies_metadata.csv in UTF-8 is needed")
     missing = [name for name in NEEDED if name not in header]
     if missing:
+        first = [name[:40] for name in header[:8]]
         raise DataError(
             f"{path} is no movies_metadata.csv: the column{'s' * (len(missing) > 1)} {', '.join(missing)} "
-            f"{'are' if len(missing) > 1 else 'is'} missing; it has {', '.join(header[:8]) or 'none'}"
+            f"{'are' if len(missing) > 1 else 'is'} missing; it has {', '.join(first) or 'none'}"
         )
 
 
@@ -67,6 +80,8 @@ def sorted_out(rows: Sequence[Row], header: Sequence[str]) -> tuple[list[Row], l
     dropped = []
     for number, row in rows:
         reason = broken(row, len(header))
+        if reason == OTHER_COLUMNS and number == rows[-1][0] and len(row) < len(header):
+            reason = "cut off: the file ends within it"
         if reason:
             dropped.append((number, "", "", reason))
         else:
@@ -77,7 +92,7 @@ def sorted_out(rows: Sequence[Row], header: Sequence[str]) -> tuple[list[Row], l
 def broken(row: Sequence[str], columns: int) -> str:
     """Why a row is no row of the table; empty where it is one."""
     if len(row) != columns:
-        return "another number of columns"
+        return OTHER_COLUMNS
     if any(len(cell) > LONGEST for cell in row):
         return f"a cell of over {LONGEST:,} characters"
     if any("\udc80" <= sign <= "\udcff" for cell in row for sign in cell if sign > "\ud7ff"):
@@ -92,9 +107,9 @@ def checked(films: Films) -> Films:
         {
             "id": whole_numbers(raw["id"]),
             "imdb": whole_numbers(raw["imdb_id"].str.removeprefix("tt")).fillna(0).astype(np.int64),
-            "title": raw["title"].str.strip(),
-            "year": whole_numbers(raw["release_date"].str[:4]).fillna(0).astype(np.int64),
-            "overview": raw["overview"].str.strip(),
+            "title": plain(raw["title"]),
+            "year": whole_numbers(raw["release_date"].str.extract(YEAR)[0].fillna("")).fillna(0).astype(np.int64),
+            "overview": plain(raw["overview"]),
             "genres": raw["genres"].map(genres_or_none),
             "people": "",
             "rating": pd.to_numeric(raw["vote_average"], errors="coerce"),

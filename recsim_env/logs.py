@@ -105,7 +105,8 @@ class Interactions:
                 **{f.name: columns[f.name] for f in fields(cls) if f.name not in ("observations", "responses")},
             )
         except (OSError, pa.ArrowException, KeyError, ValueError, AttributeError, TypeError) as error:
-            raise DataError(f"{path} holds no logged interactions: {' '.join(str(error).split())}") from error
+            why = "there is no such file" if not path.exists() else "it is no Parquet file of `recsim-env collect`"
+            raise DataError(f"{path} holds no logged interactions: {why}") from error
 
 
 def parquet_column(values: np.ndarray) -> Any:

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from recsim_env.content import Content
+from recsim_env.errors import InvalidParameter
 from recsim_env.fields import Field
 from recsim_env.parameters import param
 from recsim_env.scenario import Items, Rng, User
@@ -29,10 +30,21 @@ class MovieHarbor(MovieLens):
     explore: float = param(0.2, "share of candidates drawn from all films alike", low=0, high=1)
     not_again: int = param(50, "a film is not offered for so many films after it was watched", low=1, high=10_000)
 
+    min_ratings: int = param(5, "ratings from which a film's factors come from them; else from its text", low=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.near + self.explore > 1.0:
+            total = self.near + self.explore
+            raise InvalidParameter(f"MovieHarbor.near and explore must sum to at most 1, not {total:g}")
+
     @cached_property
     def harbour(self) -> Harbour:
         """Films and people. `DataError`: no catalogue, or data that are damaged."""
         return load_harbour(self.films, self.data, self.posters, factors=self.factors, min_ratings=self.min_ratings)
+
+    def counted(self, films: int) -> str:
+        return f"the catalogue holds {films:,}"
 
     def population(self) -> Fitted:
         return self.harbour.fitted

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from movieharbor.catalogue import ABOUT, FOLDER, Catalogue
-from movieharbor.posters import drawn_posters, read_posters
+from movieharbor.posters import check_posters, drawn_posters, read_posters
 from recsim_env.content import Content
 from recsim_env.errors import DataError
 from scenarios.movielens_data import DECIMALS, HIGHEST, LOWEST, Fitted, fit, multi_hot, read_table, stamps_of
@@ -63,6 +63,8 @@ def load_harbour(films: str, data: str, posters: str, *, factors: int, min_ratin
     Raises:
         DataError: one of them is missing, damaged, or too small.
     """
+    if posters:
+        check_posters(Path(posters).expanduser())
     made = Path(films).expanduser() / FOLDER / ABOUT
     stamps = (*(stamps_of(data) if data else ()), made.stat().st_mtime_ns if made.exists() else 0)
     return _load(films, data, posters, stamps, factors, min_ratings)
@@ -74,6 +76,8 @@ def _load(films: str, data: str, posters: str, stamps: tuple[object, ...], facto
     table = catalogue.films
     listed = ["|".join(genres) for genres in table["genres"]]
     names, genres = multi_hot(listed)
+    if factors > len(table):
+        raise DataError(f"factors must be at most the films of the catalogue ({len(table):,}), not {factors}")
     known = np.column_stack([catalogue.vectors, genres, standard(described(table))])
     if data:
         ratings = joined(Path(data).expanduser(), table)

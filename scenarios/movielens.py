@@ -57,16 +57,21 @@ class MovieLens(Scenario):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.dull >= self.superb:
-            raise InvalidParameter(f"MovieLens.dull must be below superb ({self.superb:g}), not {self.dull:g}")
+            rule = f"{type(self).__name__}.dull must be below superb ({self.superb:g})"
+            raise InvalidParameter(f"{rule}, not {self.dull:g}")
 
     @cached_property
     def fitted(self) -> Fitted:
         """The population and catalogue. `DataError`: no data, damaged data, or fewer films than candidates."""
         fitted = self.population()
         if len(fitted.film_ids) < self.num_candidates:
-            films = f"{len(fitted.film_ids)} films have min_ratings ({self.min_ratings})"
-            raise DataError(f"num_candidates must be at most the films there are, not {self.num_candidates}: {films}")
+            most = f"at most the films there are ({self.counted(len(fitted.film_ids))})"
+            raise DataError(f"num_candidates must be {most}, not {self.num_candidates}")
         return fitted
+
+    def counted(self, films: int) -> str:
+        """How many films there are, and why no more."""
+        return f"{films:,} have at least min_ratings={self.min_ratings} ratings"
 
     def population(self) -> Fitted:
         """Who comes, and what there is, as fitted."""

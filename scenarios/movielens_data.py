@@ -148,6 +148,8 @@ def read_folder(path: Path, name: str) -> bytes:
 
 def read_zip(path: Path, name: str) -> bytes:
     """A file of the zip, at its top or in one folder."""
+    if path.is_file() and path.read_bytes()[:2] != b"PK":
+        raise DataError(f"{str(path)!r} is no zip file; a MovieLens folder or zip is needed. {SOURCE}")
     try:
         with zipfile.ZipFile(path) as archive:
             inside = [p for p in archive.namelist() if p == name or (p.count("/") == 1 and p.endswith("/" + name))]

@@ -31,7 +31,9 @@ def bench(
     scenario: Annotated[
         str, typer.Argument(help="A name, name:preset, file.yaml, or file.py:Class; or the file of an experiment.")
     ] = "interest_evolution",
-    agents: Annotated[str, typer.Option(help="Agents, separated by commas.")] = BENCH_AGENTS,
+    agents: Annotated[
+        str, typer.Option(help="Agents, separated by commas; NAME@setting=value for one with other settings.")
+    ] = BENCH_AGENTS,
     seeds: Annotated[
         int, typer.Option(help="How often each agent is trained, from seeds 0, 1, …", parser=whole_number, metavar="N")
     ] = 3,

@@ -14,7 +14,7 @@ from agents.llm_prompts import ANSWER, Style, read_answer, repaired, system_text
 from recsim_env.agent import WorldSpec
 from recsim_env.chat_models import find_chat_model
 from recsim_env.env import RecVectorEnv
-from recsim_env.errors import AgentError, InvalidParameter, RecSimError
+from recsim_env.errors import AgentError, InvalidParameter
 from recsim_env.simulator import Options
 from tests.content import ToldMovieLens
 from tests.made_up import write_movielens
@@ -136,8 +136,11 @@ def test_mistakes_are_told(envs: RecVectorEnv) -> None:
         LLM(LLMConfig(model=SCRIPTED, top=1), spec)
     with pytest.raises(InvalidParameter, match="has no structured output"):
         LLM(LLMConfig(model=SCRIPTED, structured=True), spec)
-    with pytest.raises(RecSimError, match="nobody:knows"):
+    with pytest.raises(InvalidParameter, match="LangChain knows no such provider, and there is no class of that name"):
         find_chat_model("nobody:knows", 1.0, 0)
+    for other in ("os:getcwd", "json:JSONDecoder"):
+        with pytest.raises(InvalidParameter, match=f"{other} is no chat model"):
+            find_chat_model(other, 1.0, 0)
 
 
 def test_answers_are_read() -> None:

@@ -74,7 +74,7 @@ def test_what_a_film_says_is_data_and_not_obeyed(catalogue: Catalogue) -> None:
     made = asked("a shark", catalogue, model)
     [[system, human]] = heard
     assert "IGNORE" not in system.content
-    assert {f["id"]: f["overview"] for f in json.loads(human.content)["films"]}[41] == EVIL
+    assert {f["id"]: f["overview"] for f in json.loads(human.content)["films"]}[41] == EVIL.replace(" \x1b", " ")
     assert made.made_up == (9999,) and made.cited == () and "9999" not in made.text and "\x1b" not in made.text
 
 

@@ -161,7 +161,11 @@ def test_mistakes_are_told(tmp_path: Path) -> None:
         (BuildOptions(good.data, "json:Nothing"), "json holds no Nothing"),
         (BuildOptions(good.data, "nowhere_at_all:Class"), "install the package"),
         (BuildOptions(good.data, "json:JSONDecoder"), "is no Embeddings"),
-        (BuildOptions(good.data, WORDS, least_votes=-1.0), "--least-votes must be 0 or more"),
+        (BuildOptions(good.data, WORDS, least_votes=-1.0), "--least-votes must be a finite number from 0"),
+        (
+            BuildOptions(good.data, WORDS, least_votes=float("inf")),
+            "a finite number from 0, not inf",
+        ),
         (BuildOptions(good.data, WORDS, mean_rating=11.0), r"must lie in \[0, 10\]"),
     ):
         with pytest.raises(InvalidParameter, match=message):

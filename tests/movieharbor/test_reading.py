@@ -69,7 +69,7 @@ def test_a_file_that_was_cut_off_loses_its_last_row(tmp_path: Path) -> None:
     path.write_text(text[: text.rindex("a\nb") + 2], encoding="utf-8")
     films = read_movies(path)
     assert films.table["id"].tolist() == [1, 2, 3, 4]
-    assert films.dropped["reason"].tolist() == ["another number of columns"]
+    assert films.dropped["reason"].tolist() == ["cut off: the file ends within it"]
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
@@ -81,11 +81,26 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         read_movies(tmp_path / "empty.csv")
     with pytest.raises(DataError, match="holds no films"):
         read_movies(write(tmp_path / "header.csv", []))
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="there is no file"):
         read_movies(tmp_path / "nowhere.csv")
     (tmp_path / "picture.csv").write_bytes(bytes(range(256)) * 20)
-    with pytest.raises(DataError):
+    with pytest.raises(DataError, match="no text in UTF-8"):
         read_movies(tmp_path / "picture.csv")
+    (tmp_path / "zip.csv").write_bytes(b"PK\x03\x04" + bytes(50))
+    with pytest.raises(DataError, match="is a zip file"):
+        read_movies(tmp_path / "zip.csv")
+    (tmp_path / "wide.csv").write_text("a,b", encoding="utf-16")
+    with pytest.raises(DataError, match="is text in UTF-16"):
+        read_movies(tmp_path / "wide.csv")
+    with pytest.raises(DataError, match="is a folder"):
+        read_movies(tmp_path)
+
+
+def test_nothing_that_steers_a_terminal_and_no_impossible_year_is_kept(tmp_path: Path) -> None:
+    evil = film(1, title="Evil \x1b[31mRED\x1b[0m \n newline", overview="a\x07\tb", release_date="99999-01-01")
+    table = read_movies(write(tmp_path / "films.csv", [evil, film(2, release_date="1995")])).table
+    assert table["title"].iloc[0] == "Evil [31mRED [0m newline" and table["overview"].iloc[0] == "a b"
+    assert table["year"].tolist() == [0, 1995]
 
 
 def test_the_films_of_bokeh_need_no_file() -> None:

@@ -128,3 +128,28 @@ def test_near_films_share_genres_and_an_overview_finds_its_film(tmp_path: Path) 
     catalogue = Catalogue(tmp_path / "out")
     assert sharing(catalogue, 200, (5,), 0)["ratio"][0] >= 1.4
     assert found_by_overview(catalogue, find_embedder(MINILM), 20, 0) >= 0.95
+
+
+WRONG: list[tuple[str, str]] = [
+    ("search", "a search needs words"),
+    ("search --like 41 --kind text", "--kind goes with words"),
+    ("search shark --count 0", "--count must lie in [1, 100,000]"),
+    ("search shark --count 99999999999999999999999", "--count must lie in [1, 100,000]"),
+    ("search shark --min-rating nan", "--min-rating must lie in [0, 10], not nan"),
+    ("search shark --min-rating 11", "--min-rating must lie in [0, 10], not 11"),
+    ("search shark --year-from 99999999999999999999", "--year-from must be a year from 0 to 9999"),
+    ("search shark --year-from 2000 --year-to 1990", "--year-from must be at most --year-to (1990), not 2000"),
+    ("search \udcff\udcfe", "no text in UTF-8"),
+    ("neighbours --seed -1", "--seed must be 0 or more, not -1"),
+    ("neighbours --films 0", "--films must lie in [1, 41]"),
+    ("ask shark --user 3", "--user 3 is one of a log's"),
+]
+
+
+@pytest.mark.parametrize(("words", "message"), WRONG)
+def test_wrong_words_are_one_line(
+    words: str, message: str, out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "movieharbor", *words.split(), "--out", str(out)) == 2
+    printed, told = capsys.readouterr()
+    assert printed == "" and message in told and told.count("\n") == 1

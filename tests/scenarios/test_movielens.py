@@ -379,7 +379,7 @@ def test_without_data_it_says_where_to_get_them() -> None:
 
 
 def test_more_candidates_than_films(make: Callable[..., MovieLens]) -> None:
-    with pytest.raises(DataError, match="num_candidates must be at most the films there are, not 61: 60 films have"):
+    with pytest.raises(DataError, match=r"num_candidates must be at most the films there are \(60 have at least"):
         make(num_candidates=61).item_fields()
 
 

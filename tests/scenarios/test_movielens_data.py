@@ -170,7 +170,7 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     "no movies": (remove("movies.csv"), "movies.csv is not there, only ratings.csv"),
     "truncated zip": (truncated, "is no whole zip file (File is not a zip file); download it again"),
     "corrupt zip": (corrupt, "is no whole zip file"),
-    "a file, no zip": (lambda folder: folder / "ratings.csv", "is no whole zip file"),
+    "a file, no zip": (lambda folder: folder / "ratings.csv", "is no zip file; a MovieLens folder or zip"),
     "zip of deep folders": (nested, "must hold ratings.csv once, at its top or in one folder, not 0 times"),
     "other columns": (
         edit("ratings.csv", lambda text: text.replace("userId", "user").replace("rating,", "stars,")),
