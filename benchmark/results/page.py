@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from benchmark.rankings import decimals
-from benchmark.results.plan import ROUNDS, SUPERVISED, WORLDS
+from benchmark.results.plan import REFERENCES, ROUNDS, SUPERVISED, WORLDS
 from benchmark.results.tables import BUDGET, WorldResults, best_supervised, now_and_in_the_end, ranking
 from recsim_env.files import whole
 
 PICTURE = "results.png"
+ROOM = np.array([0.16, 0.03])  # for a name, as shares of the panel
 HEAD = """# Results
 
 Every agent in {worlds}, evaluated on users nobody trained on, the same for all. `make results` makes this page out
@@ -31,7 +33,7 @@ TABLE = "| agent | engagement | seeds | score | length | clicks a step | now | d
 
 CAPTION = (
     "Blue are agents that look ahead, orange their twins with gamma 0, from which the arrows come, green supervised "
-    "recommenders, grey all others."
+    "recommenders, grey all others. Where names would cover each other, one stands for its neighbours."
 )
 TWINS = (
     "| agent | twin's reward now less its own | twin's engagement less its own | over myopic_oracle | "
@@ -141,13 +143,18 @@ def draw(measured: Mapping[str, WorldResults], path: Path) -> None:
 
 def draw_world(panel: Any, name: str, results: WorldResults) -> None:
     ranked, twins = ranking(results).set_index("agent"), results.twins
-    for agent, row in ranked.iterrows():
-        kind = str(agent).partition("@")[0]
+    spread = ranked[["immediate", "engagement"]].max() - ranked[["immediate", "engagement"]].min()
+    named: list[np.ndarray] = []  # where a name stands, as shares of the panel
+    for agent in sorted(map(str, ranked.index), key=lambda agent: (agent not in twins, agent not in REFERENCES)):
+        kind, place = agent.partition("@")[0], ranked.loc[agent, ["immediate", "engagement"]]
         colour = "tab:blue" if agent in twins else "tab:orange" if agent in twins.values() else "tab:gray"
         colour = "tab:green" if kind in SUPERVISED else colour
-        panel.scatter(row["immediate"], row["engagement"], s=18, color=colour, zorder=3)
-        if agent not in twins.values() and "@rounds" not in str(agent):
-            panel.annotate(kind, (row["immediate"], row["engagement"]), (3, 3), textcoords="offset points", fontsize=6)
+        panel.scatter(*place, s=18, color=colour, zorder=3)
+        here = (place / spread).to_numpy(float)
+        free = all((np.abs(here - there) > ROOM).any() for there in named)
+        if free and agent not in twins.values() and "@rounds" not in agent:
+            named.append(here)
+            panel.annotate(kind, place, (3, 3), textcoords="offset points", fontsize=7)
     for agent, twin in twins.items():
         ends = [(ranked.loc[label, "immediate"], ranked.loc[label, "engagement"]) for label in (agent, twin)]
         panel.annotate("", ends[0], ends[1], arrowprops={"arrowstyle": "->", "color": "tab:blue", "alpha": 0.5})
