@@ -139,7 +139,8 @@ def play(agent: Agent, envs: RecVectorEnv, seed: int) -> Evaluation:
         engagement[ended], length[ended] = session["engagement"][ended], session["length"][ended]
         clicks[ended] = (session["click_rate"] * session["length"])[ended]
         cut[ended] = ~terminated[ended]
-        last[ended] = envs.simulator.ended_users[ended]
+        counted = playing[envs.simulator.ended]
+        last[envs.simulator.ended[counted]] = envs.simulator.ended_users[counted]
         playing &= ~ended
     told = {"engagement": engagement, "length": length, "clicks": clicks, "cut": cut, **variety.of_users()}
     users = pd.DataFrame({"user": np.arange(first, first + n), **told, **envs.scenario.measures(last)})

@@ -104,6 +104,8 @@ class Crowd:
             _, results, answers = self.simulator.step(slates)
         except Exception as error:  # what a verb raises in compiled code, which does not know its name
             still = np.flatnonzero(state.lives[["session", "step"]] == lived)
+            ended = self.simulator.ended  # of this step where nobody stands still: the next session failed to begin
+            still = still if len(still) else ended[state.lives["session"][ended] == lived["session"][ended]]
             who = int(still[0]) if len(still) else self.people - 1
             self.explain([who, max(0, who - 1)], f"{type(error).__name__}: {one_line(error)}")
         self.check_numbers(results["reward"], answers, results["terminated"] | results["truncated"])
@@ -116,7 +118,7 @@ class Crowd:
             self.explain([int(bad[0])], f"reward returns {rewards[bad[0]]}")
         state, everybody = self.simulator.state, np.arange(self.people)
         looked = [("user", state.users, everybody), ("response", answers, everybody)]
-        looked.append(("user", self.simulator.ended_users[ended], everybody[ended]))
+        looked.append(("user", self.simulator.ended_users, self.simulator.ended))
         if len(self.shown) % RARELY == 1:
             looked.append(("item", state.items, everybody))
         for kind, records, people in looked:

@@ -85,18 +85,23 @@ def kernels_of(verbs: Verbs) -> Kernels:
     linked = Verbs(*(link(verb, jit) for verb in verbs))
     begin, step = build_loop(linked, LoopMode(jit, jit, jit, chain, jit(identity)))
 
-    def begin_all(given: Any, rows: Any, again: int) -> None:
+    def begin_all(given: Any, who: Any, rows: Any, again: int) -> None:
         i = cuda.grid(1)
         if i < rows.shape[0]:
-            begin(*given, rows, again, i, i + 1, i)
+            begin(*given, rows, who, again, i, i + 1, i)
 
     def step_all(
-        given: Any, rows: Any, slates: Any, final: Any, results: Any, answers: Any, rewards: Any, over: Any, cut: Any
-    ) -> None:
+        given: Any, who: Any, rows: Any, slates: Any, final: Any, results: Any, answers: Any, rewards: Any, over: Any,
+        cut: Any,
+    ) -> None:  # fmt: skip
         i = cuda.grid(1)
         if i < rows.shape[0]:
-            step(*given, rows, slates, final, results, answers, i, i + 1, i)
+            step(*given, rows, slates, results, answers, i, i + 1, i)
             rewards[i], over[i], cut[i] = results[i].reward, results[i].terminated, results[i].truncated
+            if over[i] or cut[i]:
+                for k in range(rows.shape[1]):
+                    final[i, k] = rows[i, k]
+                begin(*given, rows, who, 1, i, i + 1, i)
 
     return Kernels(cuda.jit(begin_all), cuda.jit(step_all))
 
@@ -146,6 +151,7 @@ class CudaSimulator:
         self.given = (*tables, *shared, streams, cuda.as_cuda_array(scratch))
         self.results = shared_as(cuda, zeros((n,), RESULT), (n,), RESULT)
         self.final = torch.zeros((n, self.layout.width), dtype=torch.float32, device="cuda")
+        self._everyone = cuda.to_device(np.arange(n))
         self._cuda, self._blocks = cuda, (n + THREADS - 1) // THREADS
         self._words = scenario.response_dtype.itemsize // 8
 
@@ -180,7 +186,7 @@ class CudaSimulator:
     def _launch(self, kernel: Any, *arguments: Any) -> None:
         shared = (self._cuda.as_cuda_array(x) if isinstance(x, Tensor) else x for x in arguments)
         try:
-            kernel[self._blocks, THREADS](self.given, *shared)
+            kernel[self._blocks, THREADS](self.given, self._everyone, *shared)
         except NumbaError as error:  # at the first call, which compiles
             raise compile_error(type(self.scenario), error) from error
 

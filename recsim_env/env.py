@@ -231,8 +231,7 @@ class RecVectorEnv(VectorEnv[Observation, Any, np.ndarray]):
             "length": np.where(ended, results["length"], 0),
             "click_rate": np.where(ended, results["clicks"] / results["length"], 0.0),
         }
-        places = np.flatnonzero(ended)
-        final = self.simulator.layout.split(self.simulator.final[places])
+        places, final = self.simulator.ended, self.simulator.layout.split(self.simulator.final)
         observations = np.full(self.num_envs, None, object)
         for place, parts in zip(places.tolist(), zip(*final.values(), strict=True), strict=True):
             observations[place] = dict(zip(final, parts, strict=True))

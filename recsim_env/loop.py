@@ -67,7 +67,6 @@ class State(NamedTuple):
     memory: np.ndarray  # (n, M) history, history_ids and totals, as observed
     lives: np.ndarray  # (n,) LIFE
     pending: np.ndarray  # (n, D) rewards that are earned and not yet paid, a ring of the last D steps
-    ended_words: np.ndarray  # (n, words) users as they were when their last session ended; no rows without autoreset
 
 
 class Loop(NamedTuple):
@@ -402,23 +401,24 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
         memory: Any,
         lives: Any,
         pending: Any,
-        ended_words: Any,
         streams: Any,
         scratches: Any,
         rows: Any,
+        who: Any,
         again: int,
         low: int,
         high: int,
         slot: int,
     ) -> None:
-        """Start each user's session 0 (or with `again` 1 the next one), and observe."""
+        """Start session 0 (or with `again` 1 the next one) of the users who[low:high], and observe."""
         me, columns, bounds, users, items = borrow(me), borrow(columns), borrow(bounds), borrow(users), borrow(items)
         responses, user_words, item_words = borrow(responses), borrow(user_words), borrow(item_words)
         response_words, slates, memory, lives = borrow(response_words), borrow(slates), borrow(memory), borrow(lives)
-        pending, ended_words = borrow(pending), borrow(ended_words)
-        streams, scratches, rows = borrow(streams), borrow(scratches), borrow(rows)
+        pending, streams, scratches, rows = borrow(pending), borrow(streams), borrow(scratches), borrow(rows)
         rng, scratch = streams[slot, 0], scratches[slot][: plan.scratch_size]
-        for i in range(low, high):
+        who = borrow(who)
+        for k in range(low, high):
+            i = who[k]
             session = (lives[i].session + 1) * again
             begin_one(
                 me, plan, columns, bounds, users, items, responses, user_words, item_words, response_words,
@@ -496,12 +496,10 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
         memory: Any,
         lives: Any,
         pending: Any,
-        ended_words: Any,
         streams: Any,
         scratches: Any,
         rows: Any,
         actions: Any,
-        final: Any,
         results: Any,
         answers: Any,
         low: int,
@@ -510,15 +508,13 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
     ) -> None:
         """Show each user their slate; time passes; observe. `answers` keep the responses.
 
-        Where a session ended, its last observation goes to `final` and the next session begins; where
-        `final` has no rows, the last observation goes to `rows` and nothing begins.
+        Where a session ended, this is its last observation; `begin` starts the next one.
         """
         me, columns, bounds, users, items = borrow(me), borrow(columns), borrow(bounds), borrow(users), borrow(items)
         responses, user_words, item_words = borrow(responses), borrow(user_words), borrow(item_words)
         response_words, slates, memory, lives = borrow(response_words), borrow(slates), borrow(memory), borrow(lives)
-        pending, ended_words = borrow(pending), borrow(ended_words)
-        streams, scratches, rows = borrow(streams), borrow(scratches), borrow(rows)
-        actions, final, results, answers = borrow(actions), borrow(final), borrow(results), borrow(answers)
+        pending, streams, scratches, rows = borrow(pending), borrow(streams), borrow(scratches), borrow(rows)
+        actions, results, answers = borrow(actions), borrow(results), borrow(answers)
         rng, scratch = streams[slot, 0], scratches[slot][: plan.scratch_size]
         for i in range(low, high):
             result = results[i]
@@ -530,17 +526,6 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
             for r in range(i * plan.slate_size, (i + 1) * plan.slate_size):
                 for word in range(answers.shape[1]):
                     answers[r, word] = response_words[r, word]
-            if final.shape[0] > 0 and (result.terminated or result.truncated):
-                for word in range(user_words.shape[1]):
-                    ended_words[i, word] = user_words[i, word]
-                observe(
-                    me, plan, columns, bounds, users, items, user_words, item_words, response_words, memory,
-                    lives, rng, final, i,
-                )  # fmt: skip
-                begin_one(
-                    me, plan, columns, bounds, users, items, responses, user_words, item_words, response_words,
-                    slates, memory, lives, pending, rng, scratch, lives[i].session + 1, i,
-                )  # fmt: skip
             observe(
                 me, plan, columns, bounds, users, items, user_words, item_words, response_words, memory,
                 lives, rng, rows, i,

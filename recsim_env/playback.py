@@ -91,7 +91,9 @@ def play(simulator: Simulator, slates: np.ndarray, seed: int) -> Playback:
 
     def keep(**seen: np.ndarray) -> None:
         state = {name: getattr(simulator.state, name) for name in STATE}
-        for name, array in {**state, "final": simulator.final, **seen}.items():
+        final = np.zeros_like(seen["rows"])
+        final[simulator.ended] = simulator.final
+        for name, array in {**state, "final": final, **seen}.items():
             frames.setdefault(name, []).append(array.copy())
 
     keep(rows=simulator.reset(seed))

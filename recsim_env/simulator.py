@@ -88,6 +88,11 @@ class Simulator:
         options: how it is watched and run.
         autoreset: whether a user's next session begins in the step that ended one.
         jit: another compiler, for checks; by default as `options.jit` says.
+
+    Attributes:
+        ended: (k,) int64 whose session ended at the last step; with `autoreset` only, as the next two.
+        final: (k, width) float32 what was seen of them last.
+        ended_users: (k,) their records, as they were then.
     """
 
     def __init__(self, scenario: Scenario, n: int, options: Options, *, autoreset: bool, jit: Jit | None = JIT) -> None:
@@ -100,25 +105,29 @@ class Simulator:
         self.me = scenario.compiled_self
         enough = min(os.cpu_count() or 1, max(1, n // USERS_A_THREAD))
         self.threads = (options.threads or enough) if runs_compiled else 1
-        self.slices = self._slices()
-        self.state = self._new_state(n if autoreset else 0)
+        self.slices = self._slices(n)
+        self.state = self._new_state()
+        self.autoreset = autoreset
         # Each slice's own, cache lines apart: threads that write to one line wait for each other.
         self.streams = np.zeros((len(self.slices), APART), STREAM)
         self.scratch = np.zeros((len(self.slices), scenario.scratch_size + 2 * APART))
-        self.final = np.zeros((n if autoreset else 0, self.layout.width), np.float32)
+        self._everyone = np.arange(n)
+        self._end(np.zeros((0, self.layout.width), np.float32), self._everyone[:0])
         self._rows = ArrayPool((n, self.layout.width), np.float32)
         self._results = ArrayPool((n,), RESULT)
         self._answers = ArrayPool((n, scenario.slate_size), scenario.response_dtype)
 
-    def _slices(self) -> list[tuple[int, int, int]]:
-        """(first user, user after the last, slot) of each; several a thread, so that a slow core gets fewer."""
-        pieces = 1 if self.threads == 1 else min(self.n, self.threads * max(1, min(8, self.n // USERS_A_SLICE)))
-        edges = np.linspace(0, self.n, pieces + 1).astype(int).tolist()
+    def _slices(self, users: int) -> list[tuple[int, int, int]]:
+        """(first, one after the last, slot) of each slice; several a thread, so that a slow core gets fewer."""
+        threads = min(self.threads, max(1, users // USERS_A_THREAD))
+        if threads == 1:
+            return [(0, users, 0)]
+        pieces = threads * max(1, min(8, users // USERS_A_SLICE))
+        edges = np.linspace(0, users, pieces + 1).astype(int).tolist()
         return [(low, high, slot) for slot, (low, high) in enumerate(pairwise(edges))]
 
-    def _new_state(self, restarting: int) -> State:
+    def _new_state(self) -> State:
         n, s = self.n, self.scenario
-        self.ended_users = np.zeros(restarting, s.user_dtype)  # as they were when their last session ended
         users = np.zeros(n, s.user_dtype)
         items = s.fixed_items if s.offer_is_fixed else np.zeros((n, s.num_candidates), s.item_dtype)
         responses = np.zeros((n, s.slate_size), s.response_dtype)
@@ -133,7 +142,6 @@ class Simulator:
             memory=np.zeros((n, self.layout.memory_width)),
             lives=np.zeros(n, LIFE),
             pending=np.zeros((n, s.reward_delay)),
-            ended_words=words(self.ended_users),
         )
 
     def reset(self, seed: int | None) -> np.ndarray:
@@ -146,7 +154,7 @@ class Simulator:
             users = np.arange(self.options.first_user, self.options.first_user + self.n, dtype=np.uint64)
             self.state.lives["root"] = chain_many(root_key(seed, self.options.purpose), users)
         rows = self._rows.take()
-        self._run(self.loop.begin, rows, int(seed is None))
+        self._run(self.loop.begin, self.slices, rows, self._everyone, int(seed is None))
         return rows
 
     def step(self, slates: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -154,21 +162,30 @@ class Simulator:
 
         Returns:
             The observations (n, width) float32, the results (n,) RESULT and the responses (n, S), all the
-            caller's own. Rows of `final` hold the last observation of the sessions that ended, until the
-            next step.
+            caller's own. With autoreset the next session of those whose session ended has begun.
         """
         rows, results, answers = self._rows.take(), self._results.take(), self._answers.take()
-        self._run(self.loop.step, rows, slates, self.final, results, words(answers))
+        self._run(self.loop.step, self.slices, rows, slates, results, words(answers))
+        if self.autoreset:
+            ended = (results["terminated"] | results["truncated"]).nonzero()[0]
+            if len(ended) or len(self.ended):
+                self._end(rows, ended)
+            if len(ended):
+                self._run(self.loop.begin, self._slices(len(self.ended)), rows, self.ended, 1)
         return rows, results, answers
 
-    def _run(self, entry: Callable[..., None], *arguments: Any) -> None:
+    def _end(self, rows: np.ndarray, ended: np.ndarray) -> None:
+        """Remember who the users are whose session has just ended, how they are and what was seen of them last."""
+        self.ended, self.final, self.ended_users = ended, rows[ended], self.state.users[ended]
+
+    def _run(self, entry: Callable[..., None], slices: list[tuple[int, int, int]], *arguments: Any) -> None:
         state = self.state._replace(items=self.scenario.fixed_items) if self.scenario.offer_is_fixed else self.state
         given = (self.me, *self.layout.plan, *state, self.streams, self.scratch, *arguments)
         try:
-            if len(self.slices) == 1:
-                entry(*given, *self.slices[0])
+            if len(slices) == 1:
+                entry(*given, *slices[0])
                 return
-            list(executor(self.threads).map(lambda piece: entry(*given, *piece), self.slices))
+            list(executor(self.threads).map(lambda piece: entry(*given, *piece), slices))
         except NumbaError as error:  # at the first call, which compiles
             raise compile_error(type(self.scenario), error) from error
 

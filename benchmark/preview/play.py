@@ -95,7 +95,9 @@ class Block:
         shown = np.where(ended[:, None], np.reshape(slates, state.slates.shape), state.slates)
         for tally in tallies:
             tally.count(offered, shown[here], self.clicked[here])
-        self.users[here] = np.where(ended, self.envs.simulator.ended_users, state.users)[here]
+        users = state.users.copy()
+        users[self.envs.simulator.ended] = self.envs.simulator.ended_users
+        self.users[here] = users[here]
         self.playing &= ~ended
         if ended.any():
             self._end(ended, terminated, info["session"])

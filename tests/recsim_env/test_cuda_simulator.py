@@ -28,7 +28,8 @@ def host_arguments(world: Scenario, options: Options) -> tuple[tuple[Any, ...], 
     given = (here.me, *here.layout.plan, *here.state, np.zeros((1, 1), STREAM), np.zeros((1, 1)))
     slates, answers = np.zeros((1, world.slate_size), np.int64), np.zeros((1, world.slate_size), world.response_dtype)
     told = (np.zeros(1, RESULT), words(answers), np.zeros(1, np.float32), flags, flags)
-    return (given, rows, 0), (given, rows, slates, here.final, *told)
+    who, final = np.zeros(1, np.int64), np.zeros_like(rows)
+    return (given, who, rows, 0), (given, who, rows, slates, final, *told)
 
 
 @pytest.mark.parametrize("name", data_free_scenarios())

@@ -13,7 +13,6 @@ from recsim_env.records import items_in, users_in
 from recsim_env.registration import find_world
 from recsim_env.scenario import Items, Rng, Scenario, User
 from recsim_env.simulator import Options, Simulator
-from recsim_env.snapshot import snapshot_of
 from tests.made_up import write_movielens
 from tests.worlds import TinyWorld, data_free_scenarios
 
@@ -26,9 +25,8 @@ def read_back(scenario: Scenario, steps: int = 6, jit: bool = True) -> None:
         slates = rng.random((8, scenario.num_candidates)).argsort(axis=1)[:, : scenario.slate_size]
         rows, _, _ = simulator.step(np.ascontiguousarray(slates))
     observation = simulator.layout.split(rows)
-    state = snapshot_of(simulator, rows).state
-    same(users_in(scenario, observation), state["users"], scenario.user_fields())
-    same(items_in(scenario, observation), state["items"], scenario.item_fields())
+    same(users_in(scenario, observation), simulator.state.users, scenario.user_fields())
+    same(items_in(scenario, observation), simulator.state.items, scenario.item_fields())
 
 
 def same(found: np.ndarray, real: np.ndarray, fields: list[Field]) -> None:

@@ -180,9 +180,10 @@ def test_the_users_of_ended_sessions_are_kept_as_they_were() -> None:
     envs.reset(seed=3)
     for _ in range(STEPS):
         *_, terminated, _, info = envs.step(np.tile([3, 1], (USERS, 1)))
-        for user in np.flatnonzero(terminated):
-            assert envs.simulator.ended_users[user]["gone"] == 1
-            assert info["final_obs"][user]["user"][0] == np.float32(envs.simulator.ended_users[user]["mood"])
+        assert (envs.simulator.ended == np.flatnonzero(terminated)).all()
+        for user, as_they_were in zip(envs.simulator.ended, envs.simulator.ended_users, strict=True):
+            assert as_they_were["gone"] == 1
+            assert info["final_obs"][user]["user"][0] == np.float32(as_they_were["mood"])
         assert not envs.simulator.state.users["gone"][terminated].any()
 
 
