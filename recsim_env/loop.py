@@ -77,6 +77,7 @@ class Loop(NamedTuple):
 
 
 ARRIVE, OFFER, RESPOND = int(Verb.ARRIVE), int(Verb.OFFER), int(Verb.RESPOND)
+WORD, COUNT, CATEGORIES, WHOLE, OFFSET = range(5)  # of a row of `Plan.columns`
 EVOLVE, FIRST_SLATE, OBSERVE = int(Verb.EVOLVE), int(Verb.FIRST_SLATE), int(Verb.OBSERVE)
 
 
@@ -111,23 +112,33 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
             rows[i, k] = 0.0
 
     @inline
-    def value_of(columns: Any, bounds: Any, c: int, words: Any, r: int) -> float:
-        """Column c of record r as a recommender sees it."""
-        x = words[r, columns[c, 0]]
-        value = float(whole(x)) if columns[c, 2] == 1 else x
-        return min(max(value, bounds[c, 0]), bounds[c, 1])
+    def value_of(columns: Any, bounds: Any, f: int, k: int, words: Any, r: int) -> float:
+        """Number k of field f of record r as a recommender sees it."""
+        x = words[r, columns[f, WORD] + k]
+        value = float(whole(x)) if columns[f, WHOLE] == 1 else x
+        return min(max(value, bounds[f, 0]), bounds[f, 1])
 
     @inline
     def see(
         columns: Any, bounds: Any, first: int, stop: int, words: Any, r: int, rows: Any, i: int, start: int
     ) -> None:
-        """Copy the columns [first, stop) of record r into rows[i, start:], which holds zeros."""
-        for c in range(first, stop):
-            place, categories = start + columns[c, 3], columns[c, 1]
-            if categories > 0:
-                rows[i, place + whole(words[r, columns[c, 0]])] = 1.0
+        """Copy the fields [first, stop) of record r into rows[i, start:], which holds zeros.
+
+        A loop a kind of field, with indices that cannot be negative, so that several numbers are copied at once.
+        """
+        for f in range(first, stop):
+            word, place, count = columns[f, WORD], start + columns[f, OFFSET], columns[f, COUNT]
+            low, high = bounds[f, 0], bounds[f, 1]
+            if columns[f, CATEGORIES] > 0:
+                for k in range(count):
+                    rows[i, place + k * columns[f, CATEGORIES] + whole(words[r, word + k])] = 1.0
+            elif columns[f, WHOLE] == 1:
+                for k in range(np.uint64(count)):
+                    x = float(whole(words[r, np.uint64(word) + k]))
+                    rows[i, np.uint64(place) + k] = min(max(x, low), high)
             else:
-                rows[i, place] = value_of(columns, bounds, c, words, r)
+                for k in range(np.uint64(count)):
+                    rows[i, np.uint64(place) + k] = min(max(words[r, np.uint64(word) + k], low), high)
 
     @call
     def blur(
@@ -148,10 +159,11 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
         The draws belong to `position`, so that a candidate looks the same in the history as when it was on offer.
         """
         at = rng.at(position)
-        for c in range(first, stop):
-            if columns[c, 1] == 0:
-                seen = value_of(columns, bounds, c, words, r) + at.normal(0.0, bounds[c, 2])
-                rows[i, start + columns[c, 3]] = min(max(seen, bounds[c, 0]), bounds[c, 1])
+        for f in range(first, stop):
+            if columns[f, CATEGORIES] == 0:
+                for k in range(columns[f, COUNT]):
+                    seen = value_of(columns, bounds, f, k, words, r) + at.normal(0.0, bounds[f, 2])
+                    rows[i, start + columns[f, OFFSET] + k] = min(max(seen, bounds[f, 0]), bounds[f, 1])
 
     @inline
     def see_candidates(
@@ -259,14 +271,15 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
         for place in range(plan.slate_size):
             r = i * plan.slate_size + place
             clicked = was_clicked(plan, response_words, r)
-            for c in range(plan.item_stop, plan.response_stop):
-                column, value = start + 1 + columns[c, 3], 1.0
-                if columns[c, 1] > 0:
-                    column += whole(response_words[r, columns[c, 0]])
-                else:
-                    value = value_of(columns, bounds, c, response_words, r)
-                memory[i, column] += value
-                memory[i, column + plan.response_width] += clicked * value
+            for f in range(plan.item_stop, plan.response_stop):
+                for k in range(columns[f, COUNT]):
+                    column, value = start + 1 + columns[f, OFFSET] + k, 1.0
+                    if columns[f, CATEGORIES] > 0:
+                        column += k * (columns[f, CATEGORIES] - 1) + whole(response_words[r, columns[f, WORD] + k])
+                    else:
+                        value = value_of(columns, bounds, f, k, response_words, r)
+                    memory[i, column] += value
+                    memory[i, column + plan.response_width] += clicked * value
 
     @inline
     def play(
