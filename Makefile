@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 bench: $(READY)  ## agents trained and compared on interest_evolution, slate of 1, 3 seeds
 	$(BIN)/recsim-env bench interest_evolution --set slate_size=1 --seeds 3 --out runs/bench
 
-test: $(READY) check  ## style, types and tests
+test: $(READY) check  ## style, types, what a step costs, and tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # Options: WORLD=interest_evolution, QUICK=1, DATA=ml-latest-small.zip (movielens is left out without it).
@@ -34,6 +34,7 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python perf/instructions.py --check
 
 setup: $(READY)
 

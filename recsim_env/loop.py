@@ -124,7 +124,7 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
     ) -> None:
         """Copy the fields [first, stop) of record r into rows[i, start:], which holds zeros.
 
-        A loop a kind of field, with indices that cannot be negative, so that several numbers are copied at once.
+        Plain numbers have indices that cannot be negative, so that several are copied at once.
         """
         for f in range(first, stop):
             word, place, count = columns[f, WORD], start + columns[f, OFFSET], columns[f, COUNT]
@@ -133,9 +133,8 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
                 for k in range(count):
                     rows[i, place + k * columns[f, CATEGORIES] + whole(words[r, word + k])] = 1.0
             elif columns[f, WHOLE] == 1:
-                for k in range(np.uint64(count)):
-                    x = float(whole(words[r, np.uint64(word) + k]))
-                    rows[i, np.uint64(place) + k] = min(max(x, low), high)
+                for k in range(count):
+                    rows[i, place + k] = min(max(float(whole(words[r, word + k])), low), high)
             else:
                 for k in range(np.uint64(count)):
                     rows[i, np.uint64(place) + k] = min(max(words[r, np.uint64(word) + k], low), high)
