@@ -107,8 +107,12 @@ class SourceCache(caching.NullCache):
         entry = path.read_bytes()
         if hashlib.sha256(entry[CHECK:]).digest() != entry[:CHECK]:
             return None
-        os.utime(path)
-        return rebuilt(pickle.loads(entry[CHECK:]), arguments, target_context)
+        try:
+            found = rebuilt(pickle.loads(entry[CHECK:]), arguments, target_context)
+            os.utime(path)
+        except (ImportError, OSError):  # the module of a verb is not there by its name; or the entry is gone
+            return None
+        return found
 
     def save_overload(self, sig: Any, data: Any) -> None:
         arguments, _ = arguments_of(sig)

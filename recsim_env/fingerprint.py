@@ -122,6 +122,7 @@ class Fingerprint:
         if is_known(function.__module__):
             self.token(function.__module__, function.__qualname__)
             return
+        self.token(function.__module__)  # which a compiled function asks for when it is loaded
         self.add(function.__defaults__).add(tuple((function.__kwdefaults__ or {}).items()))
         self.add_code(function.__code__, function.__globals__)
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):

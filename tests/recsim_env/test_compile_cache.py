@@ -116,6 +116,20 @@ def test_what_has_no_digest_is_compiled_and_not_kept(tmp_path: Path, monkeypatch
     assert not list(tmp_path.iterdir())
 
 
+def test_the_same_text_in_another_module_is_another_entry(tmp_path: Path) -> None:
+    """A world in a file of one's own, and the same text in a file elsewhere, which the second process does not have."""
+    text = (Path(__file__).parents[2] / "examples" / "coffee_shop.py").read_text(encoding="utf-8")
+    rewards = []
+    for folder in ("here", "there"):
+        file = tmp_path / folder / "shop.py"
+        file.parent.mkdir()
+        file.write_text(text, encoding="utf-8")
+        rewards += [play(f"{file}:CoffeeShop", str(tmp_path / "cache")) for _ in range(2)]
+        file.unlink()
+    assert [each[:2] for each in rewards] == 2 * [["0", "0"], ["1", "1"]]
+    assert len({each[2] for each in rewards}) == 1
+
+
 def loads(function: Callable[..., Any], jit: Callable[..., Any] = JIT, argument: Any = 2.0) -> int:
     """How often a fresh dispatcher of the function found its code in the cache."""
     dispatcher = kept(jit)(function)
