@@ -1,40 +1,64 @@
-"""How fast the simulation is: interest_evolution, 10 candidates, a slate of 3, prepared random slates.
+"""How fast the simulation is in each world: random slates, prepared beforehand.
 
-    python perf/speed.py [--seconds 2] [--repeats 5]
+    python perf/speed.py [--worlds interest_evolution,boredom:slate] [--users 1,64,1024,16384,262144] [--seconds 1]
+                         [--repeats 5] [--out FILE.json]
 
-Prints a table: the median of the repeats, and their spread. Absolute times do not transfer between machines.
+Prints a table: the median of the repeats, and their spread. Absolute times do not transfer between machines. Bytes a
+user are what the process grew by (on Linux), from 100,000 users on, beside the two observations that are alive at a
+time: the one that is held and the one that is written.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
+import json
 import os
+import resource
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
-import gymnasium
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
-import recsim_env
+from recsim_env import make_env, make_vector_env
 
-ID = "recsim_env/InterestEvolution-v0"
-USERS = (1, 64, 1024, 16_384, 262_144)
-PREPARED = 8
-
-
-def random_slates(rng: np.random.Generator, users: int) -> list[np.ndarray]:
-    """Slates (users, 3) without repeats, several so that steps differ."""
-    return [np.ascontiguousarray(rng.random((users, 10)).argsort(axis=1)[:, :3]) for _ in range(PREPARED)]
+USERS = "1,64,1024,16384,262144"
+WORLDS = "interest_evolution,boredom:slate,long_term_satisfaction:hard,organic_bandit,retention"
+PREPARED, FEWEST_MEASURED = 4, 100_000
+HEAD = (
+    "| world | through | users | microseconds a step | nanoseconds a user-step | million user-steps a second "
+    "| bytes of an observation | bytes a user beside two |\n|---|---|---|---|---|---|---|---|"
+)
+Play = Callable[[int], None]
 
 
-def single() -> Callable[[int], None]:
-    """One user through `gymnasium.make`; the session is begun anew when it ends."""
-    env = gymnasium.make(ID, num_candidates=10, slate_size=3)
-    env.reset(seed=0)
-    slates = [slate[0] for slate in random_slates(np.random.default_rng(0), 1)]
+@dataclass
+class Row:
+    """What was measured of so many users of a world; seconds a step, of each repeat."""
+
+    world: str
+    through: str
+    users: int
+    seconds: list[float]
+    observation: int
+    grown: float | None = None
+
+
+def random_slates(candidates: int, places: int, users: int) -> list[np.ndarray]:
+    """Slates (users, places), several so that steps differ; the loop repairs what repeats."""
+    rng = np.random.default_rng(0)
+    return [rng.integers(candidates, size=(users, places)) for _ in range(PREPARED)]
+
+
+def single(world: str) -> tuple[Play, int]:
+    """One user, with a session begun anew when it ends; and the bytes of an observation."""
+    env = make_env(world)
+    observation, _ = env.reset(seed=0)
+    slates = [slate[0] for slate in random_slates(env.scenario.num_candidates, env.scenario.slate_size, 1)]
 
     def play(steps: int) -> None:
         for k in range(steps):
@@ -42,28 +66,33 @@ def single() -> Callable[[int], None]:
             if terminated or truncated:
                 env.reset()
 
-    return play
+    return play, sum(part.nbytes for part in observation.values())
 
 
-def batch(users: int) -> Callable[[int], None]:
-    """Many users through `gymnasium.make_vec`."""
-    envs = gymnasium.make_vec(ID, num_envs=users, num_candidates=10, slate_size=3)
-    envs.reset(seed=0)
-    slates = random_slates(np.random.default_rng(0), users)
+def batch(world: str, users: int) -> tuple[Play, int]:
+    """Many users; and the bytes of one's observation in memory."""
+    envs = make_vector_env(world, users)
+    slates = random_slates(envs.scenario.num_candidates, envs.scenario.slate_size, users)
+    seen: dict[str, Any] = {"now": envs.reset(seed=0)[0]}
 
     def play(steps: int) -> None:
         for k in range(steps):
-            envs.step(slates[k % PREPARED])
+            seen["now"] = envs.step(slates[k % PREPARED])[0]  # held, as whoever looks at it would
 
-    return play
+    return play, 4 * envs.simulator.layout.width
 
 
-def seconds_a_step(play: Callable[[int], None], seconds: float, repeats: int) -> list[float]:
+def resident() -> int:
+    """Bytes of memory that the process holds."""
+    gc.collect()
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def seconds_a_step(play: Play, seconds: float, repeats: int) -> list[float]:
     """Time a step, measured `repeats` times over about `seconds` each."""
-    play(10)
     began = time.perf_counter()
-    play(10)
-    steps = max(5, int(10 * seconds / (time.perf_counter() - began)))
+    play(5)
+    steps = max(5, int(5 * seconds / (time.perf_counter() - began)))
     times = []
     for _ in range(repeats):
         began = time.perf_counter()
@@ -72,27 +101,57 @@ def seconds_a_step(play: Callable[[int], None], seconds: float, repeats: int) ->
     return times
 
 
+def measure(world: str, users: Sequence[int], seconds: float, repeats: int) -> list[Row]:
+    """One user through `make_env`, and each number of users through `make_vector_env`."""
+    play, size = single(world)
+    play(5)  # which compiles
+    rows = [Row(world, "make_env", 1, seconds_a_step(play, seconds, repeats), size)]
+    for count in users:
+        before = resident()
+        play, size = batch(world, count)
+        play(10)
+        grown = (resident() - before) / count - random_bytes(play) if count >= FEWEST_MEASURED else None
+        rows.append(Row(world, "make_vector_env", count, seconds_a_step(play, seconds, repeats), size, grown))
+        del play
+    return rows
+
+
+def random_bytes(play: Play) -> float:
+    """Bytes a user of the prepared slates, which are not the simulator's."""
+    slates = next(c.cell_contents for c in play.__closure__ or () if isinstance(c.cell_contents, list))  # type: ignore[attr-defined]
+    return sum(each.nbytes for each in slates) / len(slates[0])
+
+
+def told(row: Row) -> str:
+    """A row of the table."""
+    middle = statistics.median(row.seconds)
+    rates = sorted(row.users / t / 1e6 for t in row.seconds)
+    rest = "" if row.grown is None else f"{row.grown - 2 * row.observation:,.0f}"
+    return (
+        f"| {row.world} | {row.through} | {row.users:,} | {middle * 1e6:,.1f} | {middle / row.users * 1e9:,.0f} | "
+        f"{row.users / middle / 1e6:.3f} ({rates[0]:.3f} to {rates[-1]:.3f}) | {row.observation:,} | {rest} |"
+    )
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=2.0, help="about how long a repeat takes")
+    parser.add_argument("--worlds", default=WORLDS)
+    parser.add_argument("--users", default=USERS, help="how many side by side, separated by commas")
+    parser.add_argument("--seconds", type=float, default=1.0, help="about how long a repeat takes")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--out", type=Path, help="a JSON file for the numbers")
     arguments = parser.parse_args()
-    title = f"recsim-env {ID}, {os.cpu_count()} cores, median of {arguments.repeats} (min to max)"
-    table = Table(
-        "through", "users", "microseconds a step", "nanoseconds a user-step", "million user-steps/s", title=title
-    )
-    for name, users in (("make", 1), *(("make_vec", users) for users in USERS)):
-        times = seconds_a_step(single() if name == "make" else batch(users), arguments.seconds, arguments.repeats)
-        middle = statistics.median(times)
-        rates = sorted(users / t / 1e6 for t in times)
-        table.add_row(
-            name, f"{users:,}", f"{middle * 1e6:,.1f}", f"{middle / users * 1e9:,.0f}",
-            f"{users / middle / 1e6:.3f} ({rates[0]:.3f} to {rates[-1]:.3f})",
-        )  # fmt: skip
-    Console(width=110).print(table)
+    print(f"{os.cpu_count()} cores, median of {arguments.repeats} (lowest to highest)\n\n{HEAD}", flush=True)
+    rows: list[Row] = []
+    for world in arguments.worlds.split(","):
+        found = measure(world, [int(n) for n in arguments.users.split(",")], arguments.seconds, arguments.repeats)
+        rows += found
+        for row in found:
+            print(told(row), flush=True)
+        if arguments.out:
+            arguments.out.write_text(json.dumps([asdict(row) for row in rows], indent=2))
 
 
 if __name__ == "__main__":
-    assert recsim_env  # registers the ids
     main()
