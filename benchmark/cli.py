@@ -20,16 +20,22 @@ app = typer.Typer(
 )
 
 
+def print_version(wanted: bool) -> None:
+    """Print the installed version and exit, where that is wanted."""
+    if wanted:
+        from importlib.metadata import version
+
+        print(version("recsim-env"))
+        raise typer.Exit
+
+
 @app.callback(no_args_is_help=True)
 def program(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
 ) -> None:
     """Simulated users, and agents compared on their long-term engagement. Add --debug for tracebacks."""
-    if version:
-        from importlib.metadata import version as version_of
-
-        print(version_of("recsim-env"))
-        raise typer.Exit
 
 
 for commands in (compare, worlds, logs):
