@@ -15,6 +15,7 @@ from movieharbor.build import DROPPED, BuildOptions, build_catalogue, reasons
 from movieharbor.catalogue import FOLDER, KINDS, Catalogue, Wanted, check_count
 from movieharbor.embedding import find_embedder
 from movieharbor.neighbours import found_by_overview, sharing
+from movieharbor.texts import has_stray_bytes
 from recsim_env.errors import InvalidParameter, unknown
 
 NEAREST = (1, 5, 10)
@@ -79,7 +80,7 @@ def run_search(words: str, like: int | None, kind: str, count: int, wanted: Want
 
 def check_text(words: str) -> None:
     """Raises `InvalidParameter` where the terminal gave bytes that are no text."""
-    if not words.isprintable() and any("\ud800" <= sign <= "\udfff" for sign in words):
+    if has_stray_bytes(words):
         raise InvalidParameter("the words are no text in UTF-8; type them again, or set the terminal's encoding")
 
 

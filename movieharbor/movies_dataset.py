@@ -12,7 +12,7 @@ import pandas as pd
 
 from movieharbor.films import DROPPED, Films
 from movieharbor.genres import NoGenres, genres_of
-from movieharbor.texts import CONTROL, plain
+from movieharbor.texts import CONTROL, has_stray_bytes, plain
 from recsim_env.errors import DataError
 
 NEEDED = ("id", "imdb_id", "title", "release_date", "overview", "genres", "vote_average", "vote_count")
@@ -62,7 +62,7 @@ def any_length() -> Iterator[None]:
 
 def check_header(path: Path, header: Sequence[str]) -> None:
     text = ",".join(header)
-    if CONTROL.search(text) or any("\ud800" <= sign <= "\udfff" for sign in text):
+    if CONTROL.search(text) or has_stray_bytes(text):
         kind = next((kind for start, kind in BINARY if text.startswith(start)), "no text in UTF-8")
         raise DataError(f"{path} is {kind}; a movies_metadata.csv in UTF-8 is needed")
     missing = [name for name in NEEDED if name not in header]
@@ -95,7 +95,7 @@ def broken(row: Sequence[str], columns: int) -> str:
         return OTHER_COLUMNS
     if any(len(cell) > LONGEST for cell in row):
         return f"a cell of over {LONGEST:,} characters"
-    if any("\udc80" <= sign <= "\udcff" for cell in row for sign in cell if sign > "\ud7ff"):
+    if any(has_stray_bytes(cell) for cell in row if not cell.isascii()):
         return "not UTF-8"
     return ""
 

@@ -14,6 +14,11 @@ CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # what could steer a ter
 LONGEST = 8000  # tokens of a text that is kept
 
 
+def has_stray_bytes(text: str) -> bool:
+    """Whether some of its bytes were no UTF-8: Python keeps those as lone surrogates."""
+    return any("\udc80" <= sign <= "\udcff" for sign in text)
+
+
 def plain(texts: pd.Series) -> pd.Series:
     """Texts without signs that could steer a terminal, and with every stretch of white space as one space."""
     return texts.str.replace(CONTROL, " ", regex=True).str.replace(r"\s+", " ", regex=True).str.strip()

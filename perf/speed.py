@@ -69,8 +69,8 @@ def single(world: str) -> tuple[Play, int]:
     return play, sum(part.nbytes for part in observation.values())
 
 
-def batch(world: str, users: int) -> tuple[Play, int]:
-    """Many users; and the bytes of one's observation in memory."""
+def batch(world: str, users: int) -> tuple[Play, int, float]:
+    """Many users; the bytes of one's observation in memory, and of one's prepared slates."""
     envs = make_vector_env(world, users)
     slates = random_slates(envs.scenario.num_candidates, envs.scenario.slate_size, users)
     seen: dict[str, Any] = {"now": envs.reset(seed=0)[0]}
@@ -79,7 +79,7 @@ def batch(world: str, users: int) -> tuple[Play, int]:
         for k in range(steps):
             seen["now"] = envs.step(slates[k % PREPARED])[0]  # held, as whoever looks at it would
 
-    return play, 4 * envs.simulator.layout.width
+    return play, 4 * envs.simulator.layout.width, sum(each.nbytes for each in slates) / users
 
 
 def resident() -> int:
@@ -108,18 +108,12 @@ def measure(world: str, users: Sequence[int], seconds: float, repeats: int) -> l
     rows = [Row(world, "make_env", 1, seconds_a_step(play, seconds, repeats), size)]
     for count in users:
         before = resident()
-        play, size = batch(world, count)
+        play, size, prepared = batch(world, count)
         play(10)
-        grown = (resident() - before) / count - random_bytes(play) if count >= FEWEST_MEASURED else None
+        grown = (resident() - before) / count - prepared if count >= FEWEST_MEASURED else None
         rows.append(Row(world, "make_vector_env", count, seconds_a_step(play, seconds, repeats), size, grown))
         del play
     return rows
-
-
-def random_bytes(play: Play) -> float:
-    """Bytes a user of the prepared slates, which are not the simulator's."""
-    slates = next(c.cell_contents for c in play.__closure__ or () if isinstance(c.cell_contents, list))  # type: ignore[attr-defined]
-    return sum(each.nbytes for each in slates) / len(slates[0])
 
 
 def told(row: Row) -> str:

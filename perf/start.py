@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 
 FIRST_STEP = """
 import json, sys, time
@@ -56,11 +55,10 @@ def main() -> None:
         empty, filled = [], []
         for _ in range(arguments.repeats):
             with tempfile.TemporaryDirectory() as folder:
-                Path(folder).chmod(0o700)
                 empty.append(first_step(world, folder))
                 filled.append(first_step(world, folder))
-        imports, compiled = ([each[k] for each in (empty + filled if k == 0 else empty)] for k in (0, 1))
-        loaded = [each[1] for each in filled]
+        imports = [imported for imported, _ in empty + filled]
+        compiled, loaded = ([step for _, step in found] for found in (empty, filled))
         print(f"| {world} | {told(imports)} | {told(compiled)} | {told(loaded)} |", flush=True)
     print(f"\n`recsim-env --help`: {told([help_page() for _ in range(arguments.repeats)])}")
 

@@ -154,7 +154,8 @@ class RecEnv(gymnasium.Env[Observation, Any]):
 class RecVectorEnv(VectorEnv[Observation, Any, np.ndarray]):
     """`num_envs` simulated users at once; a user's next session begins in the step that ended one.
 
-    Place i is user `options.first_user + i` of the seed: the same life as anywhere else.
+    Place i is user `options.first_user + i` of the seed: the same life as anywhere else. Observations are the caller's
+    own, but for candidates that are the same always and for everybody: these are one read-only array.
     """
 
     metadata: ClassVar[dict[str, Any]] = {  # type: ignore[misc]

@@ -88,8 +88,6 @@ class Fingerprint:
             self.add(value.py_func)
         elif isinstance(value, types.FunctionType):
             self.add_function(value)
-        elif isinstance(value, types.CodeType):
-            self.add_code(value, {})
         elif isinstance(value, type):
             self.add_class(value)
         elif isinstance(value, types.BuiltinFunctionType | np.ufunc):
