@@ -50,6 +50,9 @@ class ChoiceValues(nn.Module):
         return clicked, nothing if self.null else torch.zeros_like(level)
 
     def best(self, offer: Offer, places: int) -> Tensor:
+        return torch.cat([self._best(part, places) for part in offer.parts()])
+
+    def _best(self, offer: Offer, places: int) -> Tensor:
         attractions, (clicked, nothing) = self._attractions(offer), self._outcomes(offer)
         order = self.places.argsort(descending=True)
         looked = self.places.detach()[order].exp()

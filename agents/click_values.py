@@ -39,22 +39,24 @@ class MatchNetwork(nn.Module):
 
     def first(self, offer: Offer, kind: Tensor) -> Tensor:
         """(n, K, hidden): what does not depend on what stands above."""
-        found: Tensor = self.user(offer.users)[:, None] + self.item(torch.cat([offer.items, kind], dim=2))
-        if self.match is not None:
-            profiles = offer.profiles.transpose(1, 2)
-            found = found + self.match(torch.cat([offer.raw @ profiles, kind @ profiles], dim=2))
-        return found
+        user, item = self.user(offer.users)[:, None], self.item(torch.cat([offer.items, kind], dim=2))
+        if self.match is None:
+            return torch.add(user, item)
+        profiles, (of_raw, of_kind) = offer.profiles.transpose(1, 2), self.match.weight.t().chunk(2)
+        # One product for all: of an item's kinds one is 1, so that what is of the user alone is added to each kind's.
+        weights = torch.cat([profiles @ of_raw, profiles @ of_kind + user], dim=1)
+        return torch.add(torch.cat([offer.raw, kind], dim=2) @ weights, item)
 
     def below(self, first: Tensor, terms: Tensor, above: Tensor) -> Tensor:
         """(n, K, hidden): `first` of items with terms (n, K, 2 F), below what sums to (n, 1 or K, 2 F)."""
         if self.above is None or self.above_match is None:
             return first
         each = self.above_match.weight.repeat_interleave(terms.shape[2] // 2, dim=1)  # of features, and of kinds
-        return first + self.above(above) + nn.functional.linear(terms * above, each)
+        return nn.functional.linear(terms * above, each).add_(first).add_(self.above(above))
 
     def last(self, first: Tensor) -> Tensor:
         """(n, K): the numbers."""
-        values: Tensor = self.value(self.middle(torch.relu(first)).relu_())
+        values: Tensor = self.value(self.middle(torch.relu_(first)).relu_())  # in place: memory is what costs
         return values[..., 0]
 
 
@@ -92,12 +94,16 @@ class ClickValues(nn.Module):
         """(n, K): of a click where it is looked at, 0 of what may not be shown."""
         about = torch.cat([offer.items, kind], dim=2)
         logits = self.choice.last(self.choice.first(offer, kind))
-        logits = logits + (self.item_vectors(about) @ self.queries(offer.users)[..., None])[..., 0]
+        vectors, queries = self.item_vectors(about), self.queries(offer.users)
+        if len(vectors) == 1:  # the same for everybody
+            logits = logits + queries @ vectors[0].t()
+        else:
+            logits = logits + (vectors @ queries[..., None])[..., 0]
         return torch.sigmoid(logits) * offer.allowed
 
     def worth(self, offer: Offer) -> Tensor:
         """(n, K): the less, the more of its kind are likelier clicked; of equals the likelier is worth more."""
-        return self._worth(pooled(offer))
+        return torch.cat([self._worth(part) for part in pooled(offer).parts()])
 
     def _worth(self, offer: Offer) -> Tensor:
         kind = kinds(offer.raw)
@@ -112,9 +118,12 @@ class ClickValues(nn.Module):
     def best(self, offer: Offer, places: int) -> Tensor:
         offer = pooled(offer)
         if offer.items.shape[1] <= self.most:
-            return self._build(offer, places)
-        kept = ranks(self._worth(offer), offer.allowed, self.most)
-        return take(kept, self._build(offer.only(kept), places))
+            return self._built(offer, places)
+        kept = torch.cat([ranks(self._worth(part), part.allowed, self.most) for part in offer.parts()])
+        return take(kept, self._built(offer.only(kept), places))
+
+    def _built(self, offer: Offer, places: int) -> Tensor:
+        return torch.cat([self._build(part, places) for part in offer.parts()])
 
     def _build(self, offer: Offer, places: int) -> Tensor:
         """(n, S): from the top, place by place what adds most."""

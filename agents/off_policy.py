@@ -176,5 +176,4 @@ class OffPolicyTraining(ABC):
         nn.utils.clip_grad_norm_(network.parameters(), 10.0)
         optimiser.step()
         with torch.no_grad():
-            for old, new in zip(self.target.parameters(), network.parameters(), strict=True):
-                old.lerp_(new, self.config.tau)
+            torch._foreach_lerp_(list(self.target.parameters()), list(network.parameters()), self.config.tau)

@@ -79,7 +79,8 @@ def tail(hidden: int, normalise: bool) -> nn.Sequential:
     def norm() -> nn.Module:
         return nn.LayerNorm(hidden, elementwise_affine=False) if normalise else nn.Identity()
 
-    return nn.Sequential(norm(), nn.ReLU(), nn.Linear(hidden, hidden), norm(), nn.ReLU(), nn.Linear(hidden, 1))
+    relu = nn.ReLU(inplace=True)
+    return nn.Sequential(norm(), relu, nn.Linear(hidden, hidden), norm(), relu, nn.Linear(hidden, 1))
 
 
 class PQN(NetworkAgent, Ranker):

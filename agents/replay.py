@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from agents.encoding import at_slates
 from agents.networks import Features
@@ -56,7 +56,7 @@ class Replay:
         return torch.searchsorted(sums, points, right=True).clamp_(max=len(self) - 1)
 
     def __getitem__(self, places: Tensor) -> dict[str, Tensor]:
-        return {name: part[places] for name, part in self.parts.items()}
+        return {name: part.index_select(0, places) for name, part in self.parts.items()}
 
     def weights(self, places: Tensor, beta: float) -> Tensor:
         """(n,) importance weights (N P(i)) ** -beta against how often the places are drawn, the batch's largest 1."""
@@ -140,5 +140,5 @@ class Offers:
         """(n, K, F) standardised features of what was kept."""
         parts = [kept["own"]] if "own" in kept else []
         if "ids" in kept:
-            parts.append(self.catalogue[kept["ids"]])
+            parts.append(nn.functional.embedding(kept["ids"], self.catalogue))
         return torch.cat(parts, dim=2)

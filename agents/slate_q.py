@@ -29,7 +29,6 @@ from agents.off_policy import OffPolicyConfig, OffPolicyTraining
 from agents.profiles import Profiles
 from agents.slate_values import Offer, ranks
 from agents.torch_tools import initialise, one_thread, seeded
-from agents.values import some_at_a_time
 from recsim_env.agent import Log, WorldSpec
 from recsim_env.env import Observation
 from recsim_env.errors import AgentError, InvalidParameter
@@ -132,8 +131,7 @@ class SlateQ(NetworkAgent):
     @torch.inference_mode()
     def act(self, observation: Observation, rng: np.random.Generator) -> np.ndarray:
         offer = self.offer(observation)
-        parts = [offer.rows(rows) for rows in some_at_a_time(*offer.allowed.shape)]
-        return np.asarray(torch.cat([self.network.best(part, self.spec.slate_size) for part in parts]).cpu().numpy())
+        return np.asarray(self.network.best(offer, self.spec.slate_size).cpu().numpy())
 
     def arrays(self) -> dict[str, np.ndarray]:
         return {**super().arrays(), "profiles_scale": self.profiles.scale}

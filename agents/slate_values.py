@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+from agents.values import some_at_a_time
 
 TAKEN = -torch.inf
 
@@ -41,6 +44,10 @@ class Offer(NamedTuple):
         logits = None if self.logits is None else self.logits[users]
         items, raw = (part if len(part) == 1 else part[users] for part in (self.items, self.raw))
         return Offer(self.users[users], items, self.allowed[users], logits, raw, self.profiles[users])
+
+    def parts(self) -> Iterator[Offer]:
+        """Some users at a time, so that a processor's cache holds what is computed of them."""
+        return map(self.rows, some_at_a_time(*self.allowed.shape))
 
 
 def take(values: Tensor, slates: Tensor) -> Tensor:
