@@ -79,6 +79,7 @@ class LinearBandit(Ranker):
         self.label_mean, self.label_scale = 0.0, 1.0
         intercepts = self.encoder.num_items if self.by_id else 0
         self.posterior = LinearPosterior(self.users.width * self.items.width, intercepts, config.ridge)
+        self._catalogue()
         self._solve()
 
     @classmethod

@@ -13,7 +13,7 @@ from agents.lin_ucb import LinUCB
 from agents.linear_bandit import LinearBandit
 from agents.linear_posterior import LinearPosterior
 from agents.thompson import Thompson
-from recsim_env.agent import NoLog, WorldSpec
+from recsim_env.agent import NoLog, WorldSpec, agent_class
 from recsim_env.env import Observation
 from recsim_env.fields import Field
 from recsim_env.parameters import build
@@ -106,6 +106,15 @@ def test_finds_the_charm_of_items_known_by_id_alone(name: str) -> None:
     envs = Tastes()
     found = click_rate(trained_on(envs, name, 10_000), envs)
     assert found >= best_click_rate(knows_taste=False) - 0.01
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_acts_before_training_where_items_are_known_by_id_alone(name: str) -> None:
+    envs = Tastes()
+    seen, _ = envs.reset(seed=0)
+    kind = agent_class(name)
+    slates = kind(kind.Config(), envs.knows).act(seen, np.random.default_rng(0))
+    assert slates.shape == (envs.num_envs, envs.places)
 
 
 def variances(agent: LinUCB, seen: Observation) -> tuple[np.ndarray, np.ndarray]:
