@@ -28,7 +28,7 @@ from numba.core.typing.templates import signature as new_signature
 
 from recsim_env.errors import RunFolderError
 from recsim_env.files import whole
-from recsim_env.fingerprint import Fingerprint, Unknown
+from recsim_env.fingerprint import Fingerprint, Unknown, shape_of
 from recsim_env.link import JIT
 
 FOLDER, OFF = "RECSIM_ENV_CACHE", "off"
@@ -63,12 +63,6 @@ def is_ours(place: Path) -> bool:
         return True
     status = place.stat()
     return status.st_uid == os.geteuid() and not status.st_mode & 0o022
-
-
-def shape_of(kind: types.Type) -> list[Any]:
-    """A type as text; the names of a tuple's fields are part of it."""
-    inner = [shape_of(part) for part in getattr(kind, "types", ())]
-    return [str(kind), getattr(kind, "fields", ()) if inner else (), inner]
 
 
 @cache

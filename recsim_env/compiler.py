@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from recsim_env.borrow import borrow
-from recsim_env.compile_cache import kept
 from recsim_env.compiled_streams import chain_compiled
 from recsim_env.link import JIT, Jit, link
 from recsim_env.loop import Loop, Mode, build_loop
@@ -36,10 +34,10 @@ def without_wrappers(jit: Jit) -> Jit:
 @cache
 def loop_of_verbs(verbs: Verbs, jit: Jit | None) -> Loop:
     if jit is None:
-        return build_loop(verbs, Mode(identity, identity, identity, plain_chain, identity))
+        return build_loop(verbs, Mode(identity, identity, plain_chain))
     inner = without_wrappers(jit)
     linked = Verbs(*(link(verb, inner) for verb in verbs))
-    return build_loop(linked, Mode(kept(jit), inner, partial(inner, forceinline=True), chain_compiled, borrow))
+    return build_loop(linked, Mode(inner, partial(inner, forceinline=True), chain_compiled))
 
 
 def loop_of(scenario: Scenario, jit: Jit | None = JIT) -> Loop:

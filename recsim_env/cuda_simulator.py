@@ -18,7 +18,6 @@ from numba.core.errors import NumbaError
 from torch import Tensor
 
 from recsim_env.compiled_streams import compile_streams
-from recsim_env.compiler import identity
 from recsim_env.errors import InvalidAction, InvalidParameter, RecSimError
 from recsim_env.link import link
 from recsim_env.loop import LIFE, RESULT, build_loop
@@ -83,7 +82,7 @@ def kernels_of(verbs: Verbs) -> Kernels:
     """The loop for these verbs, not compiled yet. Both kernels take the loop's arguments, all but the slice, as one."""
     cuda, (jit, chain) = numba_cuda(), device_compiler()
     linked = Verbs(*(link(verb, jit) for verb in verbs))
-    begin, step = build_loop(linked, LoopMode(jit, jit, jit, chain, jit(identity)))
+    begin, step = build_loop(linked, LoopMode(jit, jit, chain))
 
     def begin_all(given: Any, who: Any, rows: Any, again: int) -> None:
         i = cuda.grid(1)

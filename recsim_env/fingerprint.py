@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numba.core.dispatcher import Dispatcher
 from numba.core.extending import _Intrinsic
+from numba.core.types import Type
 
 # Numba's own versions of their functions are compiled in; the versions of numba and numpy belong to the key.
 KNOWN_MODULES = {"math", "cmath", "numpy", "numba"}
@@ -40,6 +41,12 @@ def package_sources() -> bytes:
     for file in files:
         digest.update(file.name.encode() + b"\0" + file.read_bytes())
     return digest.digest()
+
+
+def shape_of(kind: Type) -> list[Any]:
+    """A type as text; the names of a tuple's fields are part of it."""
+    inner = [shape_of(part) for part in getattr(kind, "types", ())]
+    return [str(kind), getattr(kind, "fields", ()) if inner else (), inner]
 
 
 class Fingerprint:
@@ -69,6 +76,8 @@ class Fingerprint:
             self.token(type(value).__name__, len(value))
             for part in value:
                 self.add(part)
+        elif isinstance(value, frozenset):
+            self.token("frozenset", sorted(map(repr, value)))
         elif id(value) in self.seen:
             self.token("seen", self.seen[id(value)])
         else:
@@ -78,14 +87,11 @@ class Fingerprint:
         return self
 
     def add_object(self, value: Any) -> None:
-        if isinstance(value, frozenset):
-            self.token("frozenset", sorted(map(repr, value)))
-        elif isinstance(value, enum.Enum):
+        if isinstance(value, enum.Enum):
             self.token(type(value).__qualname__, value.name)
             self.add(value.value)
-        elif isinstance(value, Dispatcher):
-            self.token("compiled", sorted(value.targetoptions.items(), key=str))
-            self.add(value.py_func)
+        elif isinstance(value, Dispatcher | _Intrinsic | Type):
+            self.add_compiled(value)
         elif isinstance(value, types.FunctionType):
             self.add_function(value)
         elif isinstance(value, type):
@@ -94,10 +100,22 @@ class Fingerprint:
             self.token(getattr(value, "__module__", ""), value.__name__)
         elif isinstance(value, types.ModuleType):
             self.token("module", value.__name__)
-        elif isinstance(value, _Intrinsic) and value._defn.__module__.startswith("recsim_env."):
-            self.token("intrinsic", value._name)  # its text is among the package's sources
         else:
             raise Unknown(f"{type(value).__qualname__} {value!r}")
+
+    def add_compiled(self, value: Any) -> None:
+        """What numba made of a function, an intrinsic of this package, or a type."""
+        if isinstance(value, Dispatcher):
+            self.token("compiled", sorted(value.targetoptions.items(), key=str))
+            self.add(value.py_func)
+        elif isinstance(value, Type):
+            self.token("type", shape_of(value))
+        elif value._defn.__module__.startswith("recsim_env."):
+            self.token("intrinsic", value._name)  # its text is among the package's sources
+            for cell in value._defn.__closure__ or ():
+                self.add(cell.cell_contents)
+        else:
+            raise Unknown(f"the intrinsic {value._name}")
 
     def add_array(self, value: np.ndarray) -> None:
         if value.dtype.hasobject:

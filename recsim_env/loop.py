@@ -84,11 +84,9 @@ EVOLVE, FIRST_SLATE, OBSERVE = int(Verb.EVOLVE), int(Verb.FIRST_SLATE), int(Verb
 class Mode(NamedTuple):
     """How the loop's text becomes functions: compiled or plain."""
 
-    entry: Callable[..., Any]  # makes a function that Python calls
-    call: Callable[..., Any]  # makes one that only the loop calls
+    call: Callable[..., Any]  # makes a function that is called
     inline: Callable[..., Any]  # makes a function that is put where it is called
     chain: Callable[..., Any]  # a key from a key
-    borrow: Callable[..., Any]  # an array without a reference count
 
 
 def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
@@ -98,7 +96,7 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
     costs an atomic reference count, on which threads wait for each other.
     """
     arrive, come_back, offer, respond, evolve, reward_of, has_left, appeal_of = verbs
-    entry, call, inline, chain, borrow = mode
+    call, inline, chain = mode
 
     @inline
     def whole(word: Any) -> int:
@@ -397,7 +395,7 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
             slates[i, place] = c
         return repaired
 
-    @entry
+    @call
     def begin(
         me: Any,
         plan: Any,
@@ -423,12 +421,7 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
         slot: int,
     ) -> None:
         """Start session 0 (or with `again` 1 the next one) of the users who[low:high], and observe."""
-        me, columns, bounds, users, items = borrow(me), borrow(columns), borrow(bounds), borrow(users), borrow(items)
-        responses, user_words, item_words = borrow(responses), borrow(user_words), borrow(item_words)
-        response_words, slates, memory, lives = borrow(response_words), borrow(slates), borrow(memory), borrow(lives)
-        pending, streams, scratches, rows = borrow(pending), borrow(streams), borrow(scratches), borrow(rows)
         rng, scratch = streams[slot, 0], scratches[slot][: plan.scratch_size]
-        who = borrow(who)
         for k in range(low, high):
             i = who[k]
             session = (lives[i].session + 1) * again
@@ -492,7 +485,7 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
             rng.rekey(key, 8 * (clock + 1) + OFFER)
             offer(me, users[i], items[i], rng)
 
-    @entry
+    @call
     def step(
         me: Any,
         plan: Any,
@@ -522,11 +515,6 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
 
         Where a session ended, this is its last observation; `begin` starts the next one.
         """
-        me, columns, bounds, users, items = borrow(me), borrow(columns), borrow(bounds), borrow(users), borrow(items)
-        responses, user_words, item_words = borrow(responses), borrow(user_words), borrow(item_words)
-        response_words, slates, memory, lives = borrow(response_words), borrow(slates), borrow(memory), borrow(lives)
-        pending, streams, scratches, rows = borrow(pending), borrow(streams), borrow(scratches), borrow(rows)
-        actions, results, answers = borrow(actions), borrow(results), borrow(answers)
         rng, scratch = streams[slot, 0], scratches[slot][: plan.scratch_size]
         for i in range(low, high):
             result = results[i]

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 from numba.core.errors import NumbaError
 
+from recsim_env.bound import bound
 from recsim_env.compile_cache import compiled
 from recsim_env.compiler import loop_of
 from recsim_env.errors import InvalidAction, InvalidParameter
 from recsim_env.layout import build_layout
 from recsim_env.link import JIT, Jit
-from recsim_env.loop import LIFE, RESULT, State
+from recsim_env.loop import LIFE, RESULT, Loop, State
 from recsim_env.parameters import param, validate
 from recsim_env.pool import ArrayPool
 from recsim_env.rehearsal import compile_error
@@ -101,7 +102,6 @@ class Simulator:
         self.scenario, self.n, self.options = scenario, n, options
         self.layout = build_layout(scenario, observe=options.observe, history=options.history, totals=options.totals)
         runs_compiled = options.jit and scenario.compiles
-        self.loop = loop_of(scenario, jit if runs_compiled else None)
         self.me = scenario.compiled_self
         enough = min(os.cpu_count() or 1, max(1, n // USERS_A_THREAD))
         self.threads = (options.threads or enough) if runs_compiled else 1
@@ -111,11 +111,22 @@ class Simulator:
         # Each slice's own, cache lines apart: threads that write to one line wait for each other.
         self.streams = np.zeros((len(self.slices), APART), STREAM)
         self.scratch = np.zeros((len(self.slices), scenario.scratch_size + 2 * APART))
+        self.jit = jit if runs_compiled else None
+        self.play_by(loop_of(scenario, self.jit), self.jit)
         self._everyone = np.arange(n)
         self._end(np.zeros((0, self.layout.width), np.float32), self._everyone[:0])
         self._rows = ArrayPool((n, self.layout.width), np.float32)
         self._results = ArrayPool((n,), RESULT)
         self._answers = ArrayPool((n, scenario.slate_size), scenario.response_dtype)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Simulator:
+        """Users of their own who go on as these would; the loop knows its arrays by where they lie."""
+        other = Simulator(self.scenario, self.n, self.options, autoreset=self.autoreset, jit=self.jit)
+        for ours, theirs in zip(self.state, other.state, strict=True):
+            if theirs.flags.writeable:
+                theirs[...] = ours
+        other.ended, other.final, other.ended_users = self.ended.copy(), self.final.copy(), self.ended_users.copy()
+        return other
 
     def _slices(self, users: int) -> list[tuple[int, int, int]]:
         """(first, one after the last, slot) of each slice; several a thread, so that a slow core gets fewer."""
@@ -178,14 +189,17 @@ class Simulator:
         """Remember who the users are whose session has just ended, how they are and what was seen of them last."""
         self.ended, self.final, self.ended_users = ended, rows[ended], self.state.users[ended]
 
-    def _run(self, entry: Callable[..., None], slices: list[tuple[int, int, int]], *arguments: Any) -> None:
+    def play_by(self, loop: Loop, jit: Jit | None) -> None:
+        """Let time pass by a loop that `jit` compiled, or with None by a plain one."""
         state = self.state._replace(items=self.scenario.fixed_items) if self.scenario.offer_is_fixed else self.state
-        given = (self.me, *self.layout.plan, *state, self.streams, self.scratch, *arguments)
+        self.loop = bound(loop, (self.me, *self.layout.plan, *state, self.streams, self.scratch), jit)
+
+    def _run(self, entry: Callable[..., None], slices: list[tuple[int, int, int]], *arguments: Any) -> None:
         try:
             if len(slices) == 1:
-                entry(*given, *slices[0])
+                entry(*arguments, *slices[0])
                 return
-            list(executor(self.threads).map(lambda piece: entry(*given, *piece), slices))
+            list(executor(self.threads).map(lambda piece: entry(*arguments, *piece), slices))
         except NumbaError as error:  # at the first call, which compiles
             raise compile_error(type(self.scenario), error) from error
 

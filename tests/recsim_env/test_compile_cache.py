@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from numba.extending import intrinsic
 
+from recsim_env.bound import reader, typeof
 from recsim_env.compile_cache import ENDING, FOLDER, OFF, kept
 from recsim_env.fingerprint import Fingerprint, Unknown
 from recsim_env.link import CHECKED_JIT, JIT
@@ -28,7 +29,8 @@ slates = numpy.argsort(numpy.random.default_rng(0).random((300, 10)), axis=1)[:,
 for _ in range(20):
     rewards = env.step(slates)[1]
 loop = env.unwrapped.simulator.loop
-print(sum(loop.step._cache_hits.values()), sum(loop.begin._cache_hits.values()), repr(float(rewards.sum())))
+hits = [sum(entry.func._cache_hits.values()) for entry in (loop.step, loop.begin)]
+print(*hits, repr(float(rewards.sum())))
 """
 HELPED = """
 import math
@@ -97,6 +99,11 @@ def test_closures_and_compiled_helpers_are_part_of_the_digest() -> None:
 
     assert digest(made(1.0, 2)) == digest(made(1.0, 2))
     assert len({digest(made(1.0, 2)), digest(made(1.5, 2)), digest(made(1.0, 3))}) == 3
+
+
+def test_arguments_kept_in_memory_are_read_by_their_type() -> None:
+    kinds = [typeof((np.zeros(2, dtype), 1)) for dtype in (np.float64, np.int64, np.float64)]
+    assert digest(reader(kinds[0])) == digest(reader(kinds[2])) != digest(reader(kinds[1]))
 
 
 def test_what_has_no_digest_is_compiled_and_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

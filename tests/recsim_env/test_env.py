@@ -817,3 +817,15 @@ def test_reset_options_are_refused_not_ignored(make: Any) -> None:
     env.reset(seed=0, options={})
     with pytest.raises(InvalidParameter, match="reset takes no options"):
         env.reset(seed=0, options={"minutes": 3})
+
+
+@pytest.mark.parametrize("world", ["interest_evolution", "boredom:slate", "retention"])
+def test_a_deep_copy_goes_on_as_its_original_and_apart(world: str) -> None:
+    envs = make_vector_env(world, 20).unwrapped
+    envs.reset(seed=3)
+    slates = np.tile(np.arange(envs.scenario.slate_size), (20, 1))
+    for _ in range(3):
+        envs.step(slates)
+    copied = deepcopy(envs)
+    rewards = [[one.step(slates)[1] for _ in range(30)] for one in (envs, copied)]
+    np.testing.assert_array_equal(*rewards)

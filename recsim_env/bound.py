@@ -1,0 +1,133 @@
+"""Arguments that are the same in every call, looked at by numba once.
+
+At each call from Python numba asks each argument for its type and its memory. For the loop's arguments that takes
+several times as long as a step of one user, so they are kept as the bytes that compiled code works with.
+
+Nobody counts references to arrays there: a count is an atomic operation, numba makes some for each array and each call,
+and threads wait for each other at them. The caller keeps the arrays alive.
+"""
+
+from __future__ import annotations
+
+from functools import cache, partial
+from typing import Any
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.core.registry import cpu_target
+from numba.extending import intrinsic
+
+from recsim_env.compile_cache import compiled, kept
+from recsim_env.link import Jit
+from recsim_env.loop import Loop
+
+typeof: Any = numba.typeof  # numba says no types of it
+
+
+def without_counter(context: Any, builder: Any, kind: Any, value: Any) -> Any:
+    """The same array (or tuple with arrays) with no memory information to count references in."""
+    if isinstance(kind, types.Array):
+        array = context.make_array(kind)(context, builder, value)
+        for counted in ("meminfo", "parent"):
+            nothing = cgutils.get_null_value(getattr(array, counted).type)  # type: ignore[no-untyped-call]
+            setattr(array, counted, nothing)
+        return array._getvalue()
+    if isinstance(kind, types.BaseTuple):
+        parts: tuple[Any, ...] = tuple(kind)  # type: ignore[arg-type]
+        for i, part in enumerate(parts):
+            element = without_counter(context, builder, part, builder.extract_value(value, i))
+            value = builder.insert_value(value, element, i)
+    return value
+
+
+@intrinsic
+def borrow(typing_context: Any, value: Any) -> Any:
+    """`value`, an array or a tuple with arrays, uncounted. Only while its owner keeps it."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return without_counter(context, builder, value, arguments[0])
+
+    return value(value), generate
+
+
+@intrinsic
+def put(typing_context: Any, memory: Any, value: Any) -> Any:
+    """Write compiled code's form of `value`, a tuple, into memory: addresses, shapes and numbers, without counters."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        held = without_counter(context, builder, value, arguments[1])
+        builder.store(held, address(context, builder, memory, arguments[0], held.type))
+        return context.get_dummy_value()
+
+    return types.void(memory, value), generate
+
+
+uncounted: Any = borrow  # as compiled code calls them, without the first argument
+write: Any = put
+
+
+@cache
+def reader(kind: types.Type) -> Any:
+    """An intrinsic that gives the tuple of type `kind` that `put` wrote."""
+
+    @intrinsic
+    def get(typing_context: Any, memory: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            form = context.get_value_type(kind)
+            return builder.load(address(context, builder, memory, arguments[0], form))
+
+        return kind(memory), generate
+
+    return get
+
+
+def address(context: Any, builder: Any, kind: Any, memory: Any, form: ir.Type) -> Any:
+    """Where the memory begins, as a pointer to `form`."""
+    data = context.make_array(kind)(context, builder, memory).data
+    return builder.bitcast(data, form.as_pointer())
+
+
+def size_of(kind: types.Type) -> int:
+    """Bytes that `put` writes of a value of this type."""
+    context = cpu_target.target_context
+    return int(context.get_abi_sizeof(context.get_value_type(kind)))
+
+
+@cache
+def entries(loop: Loop, kind: types.Type, jit: Jit) -> Loop:
+    """What Python calls in the place of `loop`, a compiled one: the first arguments, of type `kind`, lie in memory."""
+    begin, step = loop
+    get: Any = reader(kind)
+
+    def begin_bound(memory: Any, rows: Any, who: Any, again: int, low: int, high: int, slot: int) -> None:
+        begin(*get(memory), uncounted(rows), uncounted(who), again, low, high, slot)
+
+    def step_bound(
+        memory: Any, rows: Any, actions: Any, results: Any, answers: Any, low: int, high: int, slot: int
+    ) -> None:
+        told = uncounted(results), uncounted(answers)
+        step(*get(memory), uncounted(rows), uncounted(actions), *told, low, high, slot)
+
+    return Loop(kept(jit)(begin_bound), kept(jit)(step_bound))
+
+
+@compiled
+def keep(memory: Any, given: Any) -> None:
+    write(memory, given)
+
+
+def bound(loop: Loop, given: tuple[Any, ...], jit: Jit | None) -> Loop:
+    """The loop without its first arguments, which the caller keeps alive.
+
+    Args:
+        loop: compiled by `jit`, or plain with None.
+        given: all arguments of its entry points but `rows` and what follows.
+    """
+    if jit is None:
+        return Loop(*(partial(entry, *given) for entry in loop))
+    kind = typeof(given)
+    memory = np.zeros(size_of(kind), np.uint8)
+    keep(memory, given)
+    return Loop(*(partial(entry, memory) for entry in entries(loop, kind, jit)))
