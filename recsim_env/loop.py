@@ -118,24 +118,41 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
 
     @inline
     def see(
-        columns: Any, bounds: Any, first: int, stop: int, words: Any, r: int, rows: Any, i: int, start: int
+        columns: Any,
+        bounds: Any,
+        first: int,
+        stop: int,
+        words: Any,
+        r: int,
+        count: int,
+        rows: Any,
+        i: int,
+        start: int,
+        width: int,
     ) -> None:
-        """Copy the fields [first, stop) of record r into rows[i, start:], which holds zeros.
+        """Copy the fields [first, stop) of `count` records from r on into rows[i, start:], which holds zeros.
 
-        Plain numbers have indices that cannot be negative, so that several are copied at once.
+        A record has `width` numbers there. Field by field, so that what a field is like is looked up once; unsigned,
+        so that no index is asked whether it is negative.
         """
+        begin, wide, many = np.uint64(start), np.uint64(width), np.uint64(count)
+        record = np.uint64(r)
         for f in range(first, stop):
-            word, place, count = columns[f, WORD], start + columns[f, OFFSET], columns[f, COUNT]
-            low, high = bounds[f, 0], bounds[f, 1]
-            if columns[f, CATEGORIES] > 0:
-                for k in range(count):
-                    rows[i, place + k * columns[f, CATEGORIES] + whole(words[r, word + k])] = 1.0
+            word, place, numbers = np.uint64(columns[f, WORD]), begin + np.uint64(columns[f, OFFSET]), columns[f, COUNT]
+            numbers, categories, low, high = np.uint64(numbers), columns[f, CATEGORIES], bounds[f, 0], bounds[f, 1]
+            if categories > 0:
+                for c in range(many):
+                    for k in range(numbers):
+                        at = place + c * wide + k * np.uint64(categories)
+                        rows[i, at + np.uint64(whole(words[record + c, word + k]))] = 1.0
             elif columns[f, WHOLE] == 1:
-                for k in range(count):
-                    rows[i, place + k] = min(max(float(whole(words[r, word + k])), low), high)
+                for c in range(many):
+                    for k in range(numbers):
+                        rows[i, place + c * wide + k] = min(max(float(whole(words[record + c, word + k])), low), high)
             else:
-                for k in range(np.uint64(count)):
-                    rows[i, np.uint64(place) + k] = min(max(words[r, np.uint64(word) + k], low), high)
+                for c in range(many):
+                    for k in range(numbers):
+                        rows[i, place + c * wide + k] = min(max(words[record + c, word + k], low), high)
 
     @call
     def blur(
@@ -167,19 +184,21 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
         plan: Any, columns: Any, bounds: Any, item_words: Any, count: int, rows: Any, i: int, rng: Any
     ) -> None:
         """Features, ids, mask and hidden features of the candidates on offer."""
-        for c in range(count):
-            r = i * plan.own_items * count + c
-            start = plan.candidates + c * plan.item_width
-            see(columns, bounds, plan.user_stop, plan.item_stop, item_words, r, rows, i, start)
-            if plan.noisy == 1:
-                blur(columns, bounds, plan.user_stop, plan.item_stop, item_words, r, rows, i, start, rng, c + 1)
-            if plan.candidate_ids >= 0:
-                rows[i, plan.candidate_ids + c] = whole(item_words[r, plan.item_id_word])
-            if plan.mask >= 0:
-                rows[i, plan.mask + c] = min(1, whole(item_words[r, plan.allowed_word]))
-            if plan.hidden_candidates >= 0:
-                start = plan.hidden_candidates + c * plan.hidden_item_width
-                see(columns, bounds, plan.hidden_user_stop, plan.hidden_item_stop, item_words, r, rows, i, start)
+        r, stop = i * plan.own_items * count, plan.item_stop
+        see(columns, bounds, plan.user_stop, stop, item_words, r, count, rows, i, plan.candidates, plan.item_width)
+        if plan.noisy == 1:
+            for c in range(count):
+                start = plan.candidates + c * plan.item_width
+                blur(columns, bounds, plan.user_stop, stop, item_words, r + c, rows, i, start, rng, c + 1)
+        if plan.candidate_ids >= 0:
+            for c in range(count):
+                rows[i, plan.candidate_ids + c] = whole(item_words[r + c, plan.item_id_word])
+        if plan.mask >= 0:
+            for c in range(count):
+                rows[i, plan.mask + c] = min(1, whole(item_words[r + c, plan.allowed_word]))
+        if plan.hidden_candidates >= 0:
+            first, stop, width = plan.hidden_user_stop, plan.hidden_item_stop, plan.hidden_item_width
+            see(columns, bounds, first, stop, item_words, r, count, rows, i, plan.hidden_candidates, width)
 
     @inline
     def observe(
@@ -200,7 +219,7 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
     ) -> None:
         """Write user i's whole observation into row i."""
         clear(rows, i, 0, rows.shape[1])
-        see(columns, bounds, 0, plan.user_stop, user_words, i, rows, i, plan.user)
+        see(columns, bounds, 0, plan.user_stop, user_words, i, 1, rows, i, plan.user, 0)
         if plan.noisy == 1:
             rng.rekey(lives[i].key, 8 * (lives[i].step + plan.first_slate) + OBSERVE)
             blur(columns, bounds, 0, plan.user_stop, user_words, i, rows, i, plan.user, rng, 0)
@@ -208,10 +227,9 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
             rows[i, plan.user_id] = whole(user_words[i, plan.user_id_word])
         if plan.hidden_user >= 0:
             stop = plan.hidden_user_stop
-            see(columns, bounds, plan.response_stop, stop, user_words, i, rows, i, plan.hidden_user)
-        for place in range(plan.slate_size):
-            r, start = i * plan.slate_size + place, plan.response + place * plan.response_width
-            see(columns, bounds, plan.item_stop, plan.response_stop, response_words, r, rows, i, start)
+            see(columns, bounds, plan.response_stop, stop, user_words, i, 1, rows, i, plan.hidden_user, 0)
+        first, stop, count, width = plan.item_stop, plan.response_stop, plan.slate_size, plan.response_width
+        see(columns, bounds, first, stop, response_words, i * count, count, rows, i, plan.response, width)
         if plan.shows_items == 1:
             see_candidates(plan, columns, bounds, item_words, items.shape[1], rows, i, rng)
         for k in range(np.uint64(memory.shape[1])):
@@ -245,12 +263,12 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
         for place in range(plan.slate_size):
             r, answer = i * plan.own_items * count + slates[i, place], i * plan.slate_size + place
             start = last * step + place * (plan.item_width + plan.response_width)
-            see(columns, bounds, plan.user_stop, plan.item_stop, item_words, r, memory, i, start)
+            see(columns, bounds, plan.user_stop, plan.item_stop, item_words, r, 1, memory, i, start, 0)
             if plan.noisy == 1:
                 at, stop = slates[i, place] + 1, plan.item_stop
                 blur(columns, bounds, plan.user_stop, stop, item_words, r, memory, i, start, rng, at)
             start += plan.item_width
-            see(columns, bounds, plan.item_stop, plan.response_stop, response_words, answer, memory, i, start)
+            see(columns, bounds, plan.item_stop, plan.response_stop, response_words, answer, 1, memory, i, start, 0)
             if plan.item_id_word >= 0:
                 id_ = whole(item_words[r, plan.item_id_word])
                 memory[i, ids + last * plan.slate_size + place] = id_
