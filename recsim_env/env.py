@@ -227,15 +227,18 @@ class RecVectorEnv(VectorEnv[Observation, Any, np.ndarray]):
 
     def _endings(self, results: np.ndarray, ended: np.ndarray) -> dict[str, Any]:
         """What is told of the sessions that ended, in Gymnasium's form: an array and its mask."""
-        session = {
-            "engagement": np.where(ended, results["engagement"], 0.0),
-            "length": np.where(ended, results["length"], 0),
-            "click_rate": np.where(ended, results["clicks"] / results["length"], 0.0),
-        }
         places, final = self.simulator.ended, self.simulator.layout.split(self.simulator.final)
-        observations = np.full(self.num_envs, None, object)
-        for place, parts in zip(places.tolist(), zip(*final.values(), strict=True), strict=True):
-            observations[place] = dict(zip(final, parts, strict=True))
+        of_ended = results[places]
+        told = {
+            "engagement": of_ended["engagement"],
+            "length": of_ended["length"],
+            "click_rate": of_ended["clicks"] / of_ended["length"],
+        }
+        session = {name: np.zeros(self.num_envs, values.dtype) for name, values in told.items()}
+        for name, values in told.items():
+            session[name][places] = values
+        observations = np.empty(self.num_envs, object)  # None everywhere
+        observations[places] = [dict(zip(final, parts, strict=True)) for parts in zip(*final.values(), strict=True)]
         return {"session": session, "_session": ended, "final_obs": observations, "_final_obs": ended}
 
     def _see(self, rows: np.ndarray) -> Observation:
