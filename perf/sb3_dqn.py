@@ -1,0 +1,144 @@
+"""How long our dqn and Stable-Baselines3's DQN take to the same engagement: interest_evolution, a slate of 1.
+
+    python perf/sb3_dqn.py [--steps 100000] [--seeds 5] [--out build/sb3_dqn] [--picture docs/sb3_dqn.png]
+
+Both score each candidate with one shared network. Six settings of the library's DQN are tried with a seed of their own;
+the best one and our dqn are trained with the same seeds. While it learns an agent is evaluated eleven times, with the
+clock stopped. Each training is kept in a file, and a second call goes on from there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.table import Table
+
+from benchmark.evaluation import evaluate
+from benchmark.recorder import Recorder
+from benchmark.run import Run, training_envs
+from recsim_env.agent import WorldSpec, agent_class
+from recsim_env.files import whole
+from recsim_env.streams import Purpose
+from recsim_env.wrappers import InteractionBudget
+
+SETTINGS = (
+    "",
+    "@learning_rate=0.001",
+    "@n_steps=1",
+    "@gradient_steps=16",
+    "@users=16",
+    "@users=16@learning_rate=0.001",
+)
+OURS, TRIED_WITH, USERS = "dqn", 100, 300  # the seed of the settings' trial; users of an evaluation
+WORLD = {"num_candidates": 10, "slate_size": 1}
+Curve = list[tuple[float, float]]  # seconds of training, and the engagement then
+
+
+def evaluated(run: Run, agent: Any, seed: int) -> float:
+    return float(evaluate(agent, run.world(), users=USERS, seed=seed, purpose=Purpose.VALIDATE).summary["engagement"])
+
+
+def curve(label: str, seed: int, steps: int) -> Curve:
+    """Train, and stop the clock to evaluate."""
+    run = Run("interest_evolution", WORLD, label, {}, seed, steps, USERS)
+    kind, config = agent_class(label), run.config()
+    envs = training_envs(kind, config, run.world(), seed, 0)
+    agent, points, began, away = kind(config, WorldSpec.of(envs)), Curve(), time.perf_counter(), 0.0
+
+    def look() -> dict[str, float]:
+        nonlocal away
+        now = time.perf_counter()
+        points.append((now - began - away, evaluated(run, agent, seed)))
+        away += time.perf_counter() - now
+        return {"eval/engagement": points[-1][1]}
+
+    recorder = Recorder(InteractionBudget(envs, steps), lambda scalars, step: None, look, lambda step, scalars: None)
+    agent.train(recorder, steps, recorder)
+    recorder.finish()
+    return points
+
+
+def kept_curve(out: Path, label: str, seed: int, steps: int) -> Curve:
+    """The curve from its file, or trained and written there."""
+    file = out / f"{label.replace(':', '-')}-{seed}-{steps}.json"
+    if not file.exists():
+        out.mkdir(parents=True, exist_ok=True)
+        found = curve(label, seed, steps)
+        with whole(file) as aside:
+            aside.write_text(json.dumps(found), encoding="utf-8")
+    points: Curve = [(seconds, value) for seconds, value in json.loads(file.read_text(encoding="utf-8"))]
+    print(f"{label}, seed {seed}: {points[-1][1]:.1f} after {points[-1][0]:.0f} s", flush=True)
+    return points
+
+
+def reached(points: Curve, level: float) -> float:
+    """Seconds until a curve is first at this level; infinite where it never is."""
+    return next((seconds for seconds, value in points if value >= level), float("inf"))
+
+
+def draw(curves: dict[str, Sequence[Curve]], level: float, picture: Path) -> None:
+    figure = Figure((8, 4), dpi=120, layout="constrained")
+    axis = figure.subplots()
+    for (label, several), colour in zip(curves.items(), ("#4477aa", "#ee6677"), strict=True):
+        for number, points in enumerate(several):
+            axis.plot(*zip(*points, strict=True), color=colour, label=label if number == 0 else None)
+    axis.axhline(level, color="#bbbbbb", lw=1, ls="--")
+    axis.set(xlabel="seconds of training, one core", ylabel="engagement of a session,\nvalidation users")
+    axis.set_title("interest_evolution, 10 candidates, a slate of 1")
+    axis.legend(frameon=False, loc="lower right")
+    figure.savefig(picture)
+
+
+def table(curves: dict[str, Sequence[Curve]], level: float) -> Table:
+    """A row an agent: the end of each seed, and the time to the level."""
+    drawn = Table("agent", "engagement in the end, by seed", "seconds", f"seconds to {level:.1f}, by seed")
+    for label, several in curves.items():
+        ends = ", ".join(f"{points[-1][1]:.1f}" for points in several)
+        times = ", ".join(f"{reached(points, level):.0f}" for points in several)
+        drawn.add_row(label, ends, f"{statistics.median(points[-1][0] for points in several):.0f}", times)
+    return drawn
+
+
+def main() -> None:
+    """Train what is not kept, print the table, and draw the picture."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=100_000)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--out", type=Path, default=Path("build/sb3_dqn"), help="the folder of the trainings")
+    parser.add_argument("--picture", type=Path, help="a PNG file for the curves")
+    arguments = parser.parse_args()
+    out, steps = arguments.out, arguments.steps
+    references = {}
+    for label in ("random", "patient_oracle"):
+        run = Run("interest_evolution", WORLD, label, {}, 0, steps, USERS)
+        kind = agent_class(label)
+        spec = WorldSpec.of(training_envs(kind, run.config(), run.world(), 0, 0))
+        references[label] = evaluated(run, kind(run.config(), spec), 0)
+    tried = {f"sb3:DQN{more}": kept_curve(out, f"sb3:DQN{more}", TRIED_WITH, steps)[-1][1] for more in SETTINGS}
+    best = max(tried, key=lambda label: tried[label])
+    curves = {label: [kept_curve(out, label, seed, steps) for seed in range(arguments.seeds)] for label in (best, OURS)}
+    level = statistics.median(points[-1][1] for points in curves[best])
+    share = (level - references["random"]) / (references["patient_oracle"] - references["random"])
+    console = Console(width=150)
+    console.print(table(curves, level))
+    console.print(
+        f"random {references['random']:.1f}, patient_oracle {references['patient_oracle']:.1f}: {best} ends "
+        f"{100 * share:.0f} % of the way (median of its seeds)"
+    )
+    took = [reached(theirs, level) for theirs in curves[best]]
+    ours = statistics.median(reached(points, level) for points in curves[OURS])
+    console.print(f"seconds to {level:.1f}, medians: {statistics.median(took):.0f} and {ours:.0f}")
+    if arguments.picture:
+        draw(curves, level, arguments.picture)
+
+
+if __name__ == "__main__":
+    main()
