@@ -9,7 +9,7 @@ and threads wait for each other at them. The caller keeps the arrays alive.
 
 from __future__ import annotations
 
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import numba
@@ -19,9 +19,7 @@ from numba.core import cgutils, types
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
-from recsim_env.compile_cache import compiled, kept
-from recsim_env.link import Jit
-from recsim_env.loop import Loop
+from recsim_env.compile_cache import compiled
 
 typeof: Any = numba.typeof  # numba says no types of it
 
@@ -95,39 +93,13 @@ def size_of(kind: types.Type) -> int:
     return int(context.get_abi_sizeof(context.get_value_type(kind)))
 
 
-@cache
-def entries(loop: Loop, kind: types.Type, jit: Jit) -> Loop:
-    """What Python calls in the place of `loop`, a compiled one: the first arguments, of type `kind`, lie in memory."""
-    begin, step = loop
-    get: Any = reader(kind)
-
-    def begin_bound(memory: Any, rows: Any, who: Any, again: int, low: int, high: int, slot: int) -> None:
-        begin(*get(memory), uncounted(rows), uncounted(who), again, low, high, slot)
-
-    def step_bound(
-        memory: Any, rows: Any, actions: Any, results: Any, answers: Any, low: int, high: int, slot: int
-    ) -> None:
-        told = uncounted(results), uncounted(answers)
-        step(*get(memory), uncounted(rows), uncounted(actions), *told, low, high, slot)
-
-    return Loop(kept(jit)(begin_bound), kept(jit)(step_bound))
-
-
 @compiled
 def keep(memory: Any, given: Any) -> None:
     write(memory, given)
 
 
-def bound(loop: Loop, given: tuple[Any, ...], jit: Jit | None) -> Loop:
-    """The loop without its first arguments, which the caller keeps alive.
-
-    Args:
-        loop: compiled by `jit`, or plain with None.
-        given: all arguments of its entry points but `rows` and what follows.
-    """
-    if jit is None:
-        return Loop(*(partial(entry, *given) for entry in loop))
-    kind = typeof(given)
-    memory = np.zeros(size_of(kind), np.uint8)
+def in_memory(given: tuple[Any, ...]) -> np.ndarray:
+    """The tuple as `put` writes it, for `reader(typeof(given))`; the caller keeps its arrays alive."""
+    memory = np.zeros(size_of(typeof(given)), np.uint8)
     keep(memory, given)
-    return Loop(*(partial(entry, memory) for entry in entries(loop, kind, jit)))
+    return memory

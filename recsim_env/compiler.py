@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from recsim_env.bound import in_memory, reader, typeof, uncounted
+from recsim_env.compile_cache import kept
 from recsim_env.compiled_streams import chain_compiled
 from recsim_env.link import JIT, Jit, link
 from recsim_env.loop import Loop, Mode, build_loop
@@ -32,21 +34,34 @@ def without_wrappers(jit: Jit) -> Jit:
 
 
 @cache
-def loop_of_verbs(verbs: Verbs, jit: Jit | None) -> Loop:
-    if jit is None:
-        return build_loop(verbs, Mode(identity, identity, plain_chain))
+def plain_loop(verbs: Verbs) -> Loop:
+    return build_loop(verbs, Mode(identity, identity, identity, plain_chain, identity, identity))
+
+
+@cache
+def compiled_loop(verbs: Verbs, kind: Any, jit: Jit) -> Loop:
+    """The loop by a compiler; its first argument is memory that holds a tuple of numba's type `kind`."""
     inner = without_wrappers(jit)
     linked = Verbs(*(link(verb, inner) for verb in verbs))
-    return build_loop(linked, Mode(inner, partial(inner, forceinline=True), chain_compiled))
+    inline = partial(inner, forceinline=True)
+    return build_loop(linked, Mode(kept(jit), inner, inline, chain_compiled, reader(kind), uncounted))
 
 
-def loop_of(scenario: Scenario, jit: Jit | None = JIT) -> Loop:
-    """The scenario's loop: compiled (kept for the class's verbs), or plain Python with `jit=None`.
+def play_plainly(verbs: Verbs, given: tuple[Any, ...]) -> Loop:
+    """The verbs' loop in plain Python, with its first argument."""
+    return Loop(*(partial(entry, given) for entry in plain_loop(verbs)))
+
+
+def loop_of(scenario: Scenario, given: tuple[Any, ...], jit: Jit | None = JIT) -> Loop:
+    """The scenario's loop with its first argument: compiled (kept for the class's verbs), or plain with `jit=None`.
 
     Raises:
         ScenarioError: a mistake in the verbs that shows before they are compiled.
     """
-    if jit is not None:
-        check_source(scenario)
-        rehearse_once(scenario)
-    return loop_of_verbs(type(scenario).verbs(), jit)
+    verbs = type(scenario).verbs()
+    if jit is None:
+        return play_plainly(verbs, given)
+    check_source(scenario)
+    rehearse_once(scenario)
+    memory = in_memory(given)
+    return Loop(*(partial(entry, memory) for entry in compiled_loop(verbs, typeof(given), jit)))

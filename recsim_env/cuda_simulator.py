@@ -18,6 +18,7 @@ from numba.core.errors import NumbaError
 from torch import Tensor
 
 from recsim_env.compiled_streams import compile_streams
+from recsim_env.compiler import identity
 from recsim_env.errors import InvalidAction, InvalidParameter, RecSimError
 from recsim_env.link import link
 from recsim_env.loop import LIFE, RESULT, build_loop
@@ -82,12 +83,12 @@ def kernels_of(verbs: Verbs) -> Kernels:
     """The loop for these verbs, not compiled yet. Both kernels take the loop's arguments, all but the slice, as one."""
     cuda, (jit, chain) = numba_cuda(), device_compiler()
     linked = Verbs(*(link(verb, jit) for verb in verbs))
-    begin, step = build_loop(linked, LoopMode(jit, jit, chain))
+    begin, step = build_loop(linked, LoopMode(jit, jit, jit, chain, tuple, jit(identity)))
 
     def begin_all(given: Any, who: Any, rows: Any, again: int) -> None:
         i = cuda.grid(1)
         if i < rows.shape[0]:
-            begin(*given, rows, who, again, i, i + 1, i)
+            begin(given, rows, who, again, i, i + 1, i)
 
     def step_all(
         given: Any, who: Any, rows: Any, slates: Any, final: Any, results: Any, answers: Any, rewards: Any, over: Any,
@@ -95,12 +96,12 @@ def kernels_of(verbs: Verbs) -> Kernels:
     ) -> None:  # fmt: skip
         i = cuda.grid(1)
         if i < rows.shape[0]:
-            step(*given, rows, slates, results, answers, i, i + 1, i)
+            step(given, rows, slates, results, answers, i, i + 1, i)
             rewards[i], over[i], cut[i] = results[i].reward, results[i].terminated, results[i].truncated
             if over[i] or cut[i]:
                 for k in range(rows.shape[1]):
                     final[i, k] = rows[i, k]
-                begin(*given, rows, who, 1, i, i + 1, i)
+                begin(given, rows, who, 1, i, i + 1, i)
 
     return Kernels(cuda.jit(begin_all), cuda.jit(step_all))
 

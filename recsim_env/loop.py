@@ -70,7 +70,10 @@ class State(NamedTuple):
 
 
 class Loop(NamedTuple):
-    """The loop's entry points; each works on users [low, high) with a stream and scratch of its own."""
+    """The loop's entry points; each works on users [low, high) with a stream and scratch of its own.
+
+    Their first argument is what is the same in every call: the scenario's self, the plan, state, streams and scratch.
+    """
 
     begin: Callable[..., None]
     step: Callable[..., None]
@@ -84,9 +87,12 @@ EVOLVE, FIRST_SLATE, OBSERVE = int(Verb.EVOLVE), int(Verb.FIRST_SLATE), int(Verb
 class Mode(NamedTuple):
     """How the loop's text becomes functions: compiled or plain."""
 
-    call: Callable[..., Any]  # makes a function that is called
+    entry: Callable[..., Any]  # makes a function that Python calls
+    call: Callable[..., Any]  # makes one that only the loop calls
     inline: Callable[..., Any]  # makes a function that is put where it is called
     chain: Callable[..., Any]  # a key from a key
+    unpack: Callable[..., Any]  # the arguments that are the same in every call
+    borrow: Callable[..., Any]  # an array without a reference count
 
 
 def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
@@ -96,7 +102,7 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
     costs an atomic reference count, on which threads wait for each other.
     """
     arrive, come_back, offer, respond, evolve, reward_of, has_left, appeal_of = verbs
-    call, inline, chain = mode
+    entry, call, inline, chain, unpack, borrow = mode
 
     @inline
     def whole(word: Any) -> int:
@@ -413,24 +419,9 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
             slates[i, place] = c
         return repaired
 
-    @call
+    @entry
     def begin(
-        me: Any,
-        plan: Any,
-        columns: Any,
-        bounds: Any,
-        users: Any,
-        items: Any,
-        responses: Any,
-        user_words: Any,
-        item_words: Any,
-        response_words: Any,
-        slates: Any,
-        memory: Any,
-        lives: Any,
-        pending: Any,
-        streams: Any,
-        scratches: Any,
+        given: Any,
         rows: Any,
         who: Any,
         again: int,
@@ -439,6 +430,11 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
         slot: int,
     ) -> None:
         """Start session 0 (or with `again` 1 the next one) of the users who[low:high], and observe."""
+        (
+            me, plan, columns, bounds, users, items, responses, user_words, item_words, response_words, slates, memory,
+            lives, pending, streams, scratches,
+        ) = unpack(given)  # fmt: skip
+        rows, who = borrow(rows), borrow(who)
         rng, scratch = streams[slot, 0], scratches[slot][: plan.scratch_size]
         for k in range(low, high):
             i = who[k]
@@ -503,24 +499,9 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
             rng.rekey(key, 8 * (clock + 1) + OFFER)
             offer(me, users[i], items[i], rng)
 
-    @call
+    @entry
     def step(
-        me: Any,
-        plan: Any,
-        columns: Any,
-        bounds: Any,
-        users: Any,
-        items: Any,
-        responses: Any,
-        user_words: Any,
-        item_words: Any,
-        response_words: Any,
-        slates: Any,
-        memory: Any,
-        lives: Any,
-        pending: Any,
-        streams: Any,
-        scratches: Any,
+        given: Any,
         rows: Any,
         actions: Any,
         results: Any,
@@ -533,6 +514,11 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
 
         Where a session ended, this is its last observation; `begin` starts the next one.
         """
+        (
+            me, plan, columns, bounds, users, items, responses, user_words, item_words, response_words, slates, memory,
+            lives, pending, streams, scratches,
+        ) = unpack(given)  # fmt: skip
+        rows, actions, results, answers = borrow(rows), borrow(actions), borrow(results), borrow(answers)
         rng, scratch = streams[slot, 0], scratches[slot][: plan.scratch_size]
         for i in range(low, high):
             result = results[i]

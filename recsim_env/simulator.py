@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 from numba.core.errors import NumbaError
 
-from recsim_env.bound import bound
 from recsim_env.compile_cache import compiled
 from recsim_env.compiler import loop_of
 from recsim_env.errors import InvalidAction, InvalidParameter
 from recsim_env.layout import build_layout
 from recsim_env.link import JIT, Jit
-from recsim_env.loop import LIFE, RESULT, Loop, State
+from recsim_env.loop import LIFE, RESULT, State
 from recsim_env.parameters import param, validate
 from recsim_env.pool import ArrayPool
 from recsim_env.rehearsal import compile_error
@@ -111,8 +110,10 @@ class Simulator:
         # Each slice's own, cache lines apart: threads that write to one line wait for each other.
         self.streams = np.zeros((len(self.slices), APART), STREAM)
         self.scratch = np.zeros((len(self.slices), scenario.scratch_size + 2 * APART))
+        state = self.state._replace(items=scenario.fixed_items) if scenario.offer_is_fixed else self.state
+        self.given = (self.me, *self.layout.plan, *state, self.streams, self.scratch)
         self.jit = jit if runs_compiled else None
-        self.play_by(loop_of(scenario, self.jit), self.jit)
+        self.loop = loop_of(scenario, self.given, self.jit)
         self._everyone = np.arange(n)
         self._end(np.zeros((0, self.layout.width), np.float32), self._everyone[:0])
         self._rows = ArrayPool((n, self.layout.width), np.float32)
@@ -188,11 +189,6 @@ class Simulator:
     def _end(self, rows: np.ndarray, ended: np.ndarray) -> None:
         """Remember who the users are whose session has just ended, how they are and what was seen of them last."""
         self.ended, self.final, self.ended_users = ended, rows[ended], self.state.users[ended]
-
-    def play_by(self, loop: Loop, jit: Jit | None) -> None:
-        """Let time pass by a loop that `jit` compiled, or with None by a plain one."""
-        state = self.state._replace(items=self.scenario.fixed_items) if self.scenario.offer_is_fixed else self.state
-        self.loop = bound(loop, (self.me, *self.layout.plan, *state, self.streams, self.scratch), jit)
 
     def _run(self, entry: Callable[..., None], slices: list[tuple[int, int, int]], *arguments: Any) -> None:
         try:

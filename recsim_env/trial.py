@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from recsim_env.compiler import loop_of_verbs
+from recsim_env.compiler import play_plainly
 from recsim_env.crowd import STEPS, Crowd, people_of
 from recsim_env.errors import RecSimError, ScenarioError
 from recsim_env.link import CHECKED_JIT, link
@@ -46,7 +46,7 @@ class Trial:
         watched = Options(jit=verbs is None, **WATCHED, **options)
         simulator = Simulator(self.scenario, slates.shape[1], watched, autoreset=True)
         if verbs is not None:
-            simulator.play_by(loop_of_verbs(verbs, None), None)
+            simulator.loop = play_plainly(verbs, simulator.given)
         return play(simulator, slates, self.seed + seed)
 
     @cached_property
