@@ -74,7 +74,8 @@ def reader(kind: types.Type) -> Any:
     def get(typing_context: Any, memory: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             form = context.get_value_type(kind)
-            return builder.load(address(context, builder, memory, arguments[0], form))
+            value = builder.load(address(context, builder, memory, arguments[0], form))
+            return without_counter(context, builder, kind, value)  # said again, so that the compiler knows it
 
         return kind(memory), generate
 
