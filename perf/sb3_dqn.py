@@ -1,6 +1,7 @@
-"""How long our dqn and Stable-Baselines3's DQN take to the same engagement: interest_evolution, a slate of 1.
+"""How long our dqn and Stable-Baselines3's DQN take to the same engagement, with a slate of 1.
 
-    python perf/sb3_dqn.py [--steps 100000] [--seeds 5] [--out build/sb3_dqn] [--picture docs/sb3_dqn.png]
+    python perf/sb3_dqn.py [--world interest_evolution] [--steps 100000] [--seeds 5] [--out build/sb3_dqn]
+                           [--picture docs/sb3_dqn.png]
 
 Both score each candidate with one shared network. Six settings of the library's DQN are tried with a seed of their own;
 the best one and our dqn are trained with the same seeds. While it learns an agent is evaluated eleven times, with the
@@ -13,7 +14,8 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,19 +39,41 @@ SETTINGS = (
     "@users=16",
     "@users=16@learning_rate=0.001",
 )
-OURS, TRIED_WITH, USERS = "dqn", 100, 300  # the seed of the settings' trial; users of an evaluation
-WORLD = {"num_candidates": 10, "slate_size": 1}
+TRIED_WITH, USERS = 100, 300  # the seed of the settings' trial; users of an evaluation
 Curve = list[tuple[float, float]]  # seconds of training, and the engagement then
+
+
+@dataclass(frozen=True)
+class World:
+    """A world with a slate of 1, and the label of our dqn that fits it."""
+
+    name: str
+    parameters: dict[str, Any]
+    ours: str
+
+    def run(self, label: str, seed: int, steps: int) -> Run:
+        return Run(self.name, self.parameters, label, {}, seed, steps, USERS)
+
+
+WORLDS = {
+    "interest_evolution": World("interest_evolution", {"num_candidates": 10, "slate_size": 1}, "dqn"),
+    "long_term_satisfaction": World("long_term_satisfaction:hard", {}, "dqn@n_step=5"),
+}
 
 
 def evaluated(run: Run, agent: Any, seed: int) -> float:
     return float(evaluate(agent, run.world(), users=USERS, seed=seed, purpose=Purpose.VALIDATE).summary["engagement"])
 
 
-def curve(label: str, seed: int, steps: int) -> Curve:
+def reference(run: Run) -> float:
+    """What an agent that does not learn is worth."""
+    kind, config = agent_class(run.agent), run.config()
+    return evaluated(run, kind(config, WorldSpec.of(training_envs(kind, config, run.world(), 0, 0))), 0)
+
+
+def curve(run: Run) -> Curve:
     """Train, and stop the clock to evaluate."""
-    run = Run("interest_evolution", WORLD, label, {}, seed, steps, USERS)
-    kind, config = agent_class(label), run.config()
+    kind, config, seed, steps = agent_class(run.agent), run.config(), run.seed, run.steps
     envs = training_envs(kind, config, run.world(), seed, 0)
     agent, points, began, away = kind(config, WorldSpec.of(envs)), Curve(), time.perf_counter(), 0.0
 
@@ -66,16 +90,16 @@ def curve(label: str, seed: int, steps: int) -> Curve:
     return points
 
 
-def kept_curve(out: Path, label: str, seed: int, steps: int) -> Curve:
+def kept_curve(out: Path, run: Run) -> Curve:
     """The curve from its file, or trained and written there."""
-    file = out / f"{label.replace(':', '-')}-{seed}-{steps}.json"
+    file = out / run.scenario.replace(":", "-") / f"{run.agent.replace(':', '-')}-{run.seed}-{run.steps}.json"
     if not file.exists():
-        out.mkdir(parents=True, exist_ok=True)
-        found = curve(label, seed, steps)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        found = curve(run)
         with whole(file) as aside:
             aside.write_text(json.dumps(found), encoding="utf-8")
     points: Curve = [(seconds, value) for seconds, value in json.loads(file.read_text(encoding="utf-8"))]
-    print(f"{label}, seed {seed}: {points[-1][1]:.1f} after {points[-1][0]:.0f} s", flush=True)
+    print(f"{run.agent}, seed {run.seed}: {points[-1][1]:.1f} after {points[-1][0]:.0f} s", flush=True)
     return points
 
 
@@ -84,7 +108,7 @@ def reached(points: Curve, level: float) -> float:
     return next((seconds for seconds, value in points if value >= level), float("inf"))
 
 
-def draw(curves: dict[str, Sequence[Curve]], level: float, picture: Path) -> None:
+def draw(world: World, curves: Mapping[str, Sequence[Curve]], level: float, picture: Path) -> None:
     figure = Figure((8, 4), dpi=120, layout="constrained")
     axis = figure.subplots()
     for (label, several), colour in zip(curves.items(), ("#4477aa", "#ee6677"), strict=True):
@@ -92,12 +116,12 @@ def draw(curves: dict[str, Sequence[Curve]], level: float, picture: Path) -> Non
             axis.plot(*zip(*points, strict=True), color=colour, label=label if number == 0 else None)
     axis.axhline(level, color="#bbbbbb", lw=1, ls="--")
     axis.set(xlabel="seconds of training, one core", ylabel="engagement of a session,\nvalidation users")
-    axis.set_title("interest_evolution, 10 candidates, a slate of 1")
+    axis.set_title(f"{world.name}, a slate of 1")
     axis.legend(frameon=False, loc="lower right")
     figure.savefig(picture)
 
 
-def table(curves: dict[str, Sequence[Curve]], level: float) -> Table:
+def table(curves: Mapping[str, Sequence[Curve]], level: float) -> Table:
     """A row an agent: the end of each seed, and the time to the level."""
     drawn = Table("agent", "engagement in the end, by seed", "seconds", f"seconds to {level:.1f}, by seed")
     for label, several in curves.items():
@@ -110,34 +134,33 @@ def table(curves: dict[str, Sequence[Curve]], level: float) -> Table:
 def main() -> None:
     """Train what is not kept, print the table, and draw the picture."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--world", default="interest_evolution", choices=WORLDS)
     parser.add_argument("--steps", type=int, default=100_000)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=Path("build/sb3_dqn"), help="the folder of the trainings")
     parser.add_argument("--picture", type=Path, help="a PNG file for the curves")
     arguments = parser.parse_args()
-    out, steps = arguments.out, arguments.steps
-    references = {}
-    for label in ("random", "patient_oracle"):
-        run = Run("interest_evolution", WORLD, label, {}, 0, steps, USERS)
-        kind = agent_class(label)
-        spec = WorldSpec.of(training_envs(kind, run.config(), run.world(), 0, 0))
-        references[label] = evaluated(run, kind(run.config(), spec), 0)
-    tried = {f"sb3:DQN{more}": kept_curve(out, f"sb3:DQN{more}", TRIED_WITH, steps)[-1][1] for more in SETTINGS}
-    best = max(tried, key=lambda label: tried[label])
-    curves = {label: [kept_curve(out, label, seed, steps) for seed in range(arguments.seeds)] for label in (best, OURS)}
+    world, out, steps = WORLDS[arguments.world], arguments.out, arguments.steps
+    random, oracle = (reference(world.run(label, 0, steps)) for label in ("random", "patient_oracle"))
+    labels = [f"sb3:DQN{more}" for more in SETTINGS]
+    best = max(labels, key=lambda label: kept_curve(out, world.run(label, TRIED_WITH, steps))[-1][1])
+    curves = {
+        label: [kept_curve(out, world.run(label, seed, steps)) for seed in range(arguments.seeds)]
+        for label in (best, world.ours)
+    }
     level = statistics.median(points[-1][1] for points in curves[best])
-    share = (level - references["random"]) / (references["patient_oracle"] - references["random"])
+    share = (level - random) / (oracle - random)
     console = Console(width=150)
     console.print(table(curves, level))
     console.print(
-        f"random {references['random']:.1f}, patient_oracle {references['patient_oracle']:.1f}: {best} ends "
-        f"{100 * share:.0f} % of the way (median of its seeds)"
+        f"random {random:.1f}, patient_oracle {oracle:.1f}: {best} ends {100 * share:.0f} % of the way (median of its "
+        "seeds)"
     )
     took = [reached(theirs, level) for theirs in curves[best]]
-    ours = statistics.median(reached(points, level) for points in curves[OURS])
+    ours = statistics.median(reached(points, level) for points in curves[world.ours])
     console.print(f"seconds to {level:.1f}, medians: {statistics.median(took):.0f} and {ours:.0f}")
     if arguments.picture:
-        draw(curves, level, arguments.picture)
+        draw(world, curves, level, arguments.picture)
 
 
 if __name__ == "__main__":
