@@ -104,8 +104,13 @@ def kept_curve(out: Path, run: Run) -> Curve:
 
 
 def reached(points: Curve, level: float) -> float:
-    """Seconds until a curve is first at this level; infinite where it never is."""
-    return next((seconds for seconds, value in points if value >= level), float("inf"))
+    """Seconds until a curve is at this level and stays there, for luck may lift it before; infinite where it never does."""
+    stays = float("inf")
+    for seconds, value in reversed(points):
+        if value < level:
+            break
+        stays = seconds
+    return stays
 
 
 def draw(world: World, curves: Mapping[str, Sequence[Curve]], level: float, picture: Path) -> None:
