@@ -104,7 +104,7 @@ def kept_curve(out: Path, run: Run) -> Curve:
 
 
 def reached(points: Curve, level: float) -> float:
-    """Seconds until a curve is at this level and stays there, for luck may lift it before; infinite where it never does."""
+    """Seconds until a curve is at this level and stays there; luck may lift it before. Infinite where it never does."""
     stays = float("inf")
     for seconds, value in reversed(points):
         if value < level:
