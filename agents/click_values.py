@@ -55,8 +55,8 @@ class MatchNetwork(nn.Module):
         return nn.functional.linear(terms * above, each).add_(first).add_(self.above(above))
 
     def last(self, first: Tensor) -> Tensor:
-        """(n, K): the numbers."""
-        values: Tensor = self.value(self.middle(torch.relu_(first)).relu_())  # in place: memory is what costs
+        """(n, K): the numbers. Overwrites `first` with its positive part, all that is ever used of it."""
+        values: Tensor = self.value(self.middle(torch.relu_(first)).relu_())
         return values[..., 0]
 
 

@@ -27,6 +27,7 @@ import numpy as np
 from recsim_env import RecVectorEnv, find_world, make_vector_env, streams
 from recsim_env.compile_cache import compiled
 from recsim_env.loop import RESULT
+from recsim_env.playback import random_slates
 from recsim_env.simulator import Options
 from recsim_env.streams import U_GOLDEN, mix_bits
 
@@ -70,10 +71,8 @@ def ceilings(repeats: int) -> tuple[float, float]:
 
 
 def slates_of(envs: Any, users: int) -> np.ndarray:
-    """Random slates (users, places) without repeats."""
-    rng, scenario = np.random.default_rng(0), envs.scenario
-    some = np.stack([rng.permutation(scenario.num_candidates)[: scenario.slate_size] for _ in range(min(users, 1000))])
-    return np.resize(some, (users, scenario.slate_size))
+    """Random slates (users, places) without repeats, those of a thousand users again and again."""
+    return np.resize(random_slates(envs.scenario, 1, min(users, 1000), 0)[0], (users, envs.scenario.slate_size))
 
 
 def hashes_of(world: str) -> float:
