@@ -17,7 +17,7 @@ results: $(READY)  ## every agent in four worlds: docs/results.md (90 minutes a 
 	$(BIN)/recsim-env results $(if $(WORLD),--worlds $(WORLD)) $(if $(QUICK),--quick) $(if $(DATA),--data $(DATA)) \
 		--out runs/results$(if $(QUICK),-quick) --report docs/results.md
 
-BOREDOM_Q = slate_q@clicks=independent@gamma=0.9@n_step=4@batch=128@replay=25000
+BOREDOM_Q = slate_q@clicks=independent@gamma=0.9@n_step=4@batch=128@replay=25000@users=128
 
 PARALLEL_Q = pqn@users=512@batch=128@epochs=1@trace=0.65
 

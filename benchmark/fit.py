@@ -13,7 +13,7 @@ import numpy as np
 import yaml
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmark.collect import ready_agent
+from benchmark.behaviour import ready_agent
 from benchmark.evaluation import options_of
 from benchmark.listing import table, terminal
 from recsim_env.errors import DataError, InvalidParameter

@@ -22,8 +22,8 @@ import pandas as pd
 
 from agents.random_slates import RandomSlates
 from agents.torch_tools import one_thread
-from benchmark.collect import first_sessions_of
 from benchmark.evaluation import options_of
+from benchmark.first_sessions import first_sessions_of
 from benchmark.ope.evaluation import LoggedSessions
 from benchmark.ope.target import Target
 from benchmark.ope.truth import true_return

@@ -5,7 +5,7 @@
 
 Both score each candidate with one shared network. Six settings of the library's DQN are tried with a seed of their own;
 the best one and our dqn are trained with the same seeds. While it learns an agent is evaluated eleven times, with the
-clock stopped. Each training is kept in a file, and a second call goes on from there.
+clock stopped; seconds are those of a core. Each training is kept in a file, and a second call goes on from there.
 """
 
 from __future__ import annotations
@@ -72,16 +72,16 @@ def reference(run: Run) -> float:
 
 
 def curve(run: Run) -> Curve:
-    """Train, and stop the clock to evaluate."""
+    """Train, and stop the clock to evaluate; the clock is that of the processor, so that other work does not count."""
     kind, config, seed, steps = agent_class(run.agent), run.config(), run.seed, run.steps
     envs = training_envs(kind, config, run.world(), seed, 0)
-    agent, points, began, away = kind(config, WorldSpec.of(envs)), Curve(), time.perf_counter(), 0.0
+    agent, points, began, away = kind(config, WorldSpec.of(envs)), Curve(), time.process_time(), 0.0
 
     def look() -> dict[str, float]:
         nonlocal away
-        now = time.perf_counter()
+        now = time.process_time()
         points.append((now - began - away, evaluated(run, agent, seed)))
-        away += time.perf_counter() - now
+        away += time.process_time() - now
         return {"eval/engagement": points[-1][1]}
 
     recorder = Recorder(InteractionBudget(envs, steps), lambda scalars, step: None, look, lambda step, scalars: None)

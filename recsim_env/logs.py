@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from recsim_env.array_files import check_memory, read_arrays, write_arrays
 from recsim_env.env import Observation
 from recsim_env.errors import DataError
-from recsim_env.files import whole
 
-SHAPES = b"recsim_env.shapes"
 OBSERVED, ANSWERED = "observed_", "response_"
 
 
@@ -79,48 +78,70 @@ class Interactions:
         columns = self.columns()
         return pd.DataFrame({name: values if values.ndim == 1 else values.tolist() for name, values in columns.items()})
 
+    @classmethod
+    def of_columns(cls, columns: Mapping[str, np.ndarray]) -> Interactions:
+        """The log of such columns.
+
+        Raises:
+            KeyError: one is missing.
+        """
+        return cls(
+            observations={n.removeprefix(OBSERVED): v for n, v in columns.items() if n.startswith(OBSERVED)},
+            responses={n.removeprefix(ANSWERED): v for n, v in columns.items() if n.startswith(ANSWERED)},
+            **{f.name: columns[f.name] for f in fields(cls) if f.name not in ("observations", "responses")},
+        )
+
     def to_parquet(self, path: Path) -> None:
         """Write all of it; the file is whole or absent."""
-        columns = self.columns()
-        shapes = {name: values.shape[1:] for name, values in columns.items()}
-        table = pa.table({name: parquet_column(values) for name, values in columns.items()})
-        with whole(path) as aside:
-            table = table.replace_schema_metadata({SHAPES: json.dumps(shapes).encode()})
-            pq.write_table(table, aside, write_page_checksum=True)
+        write_logs(path, [self])
 
     @classmethod
     def from_parquet(cls, path: Path) -> Interactions:
-        """What `to_parquet` wrote.
+        """What `to_parquet` or `write_logs` wrote; of a folder all its files, in the order of their names.
 
         Raises:
-            DataError: the file is missing, damaged or something else.
+            DataError: a file is missing, damaged or something else, or there is more than memory holds.
         """
-        try:
-            table = pq.read_table(path, page_checksum_verification=True)
-            shapes = json.loads((table.schema.metadata or {})[SHAPES])
-            columns = {name: array_of(table[name], shape) for name, shape in shapes.items()}
-            return cls(
-                observations={n.removeprefix(OBSERVED): v for n, v in columns.items() if n.startswith(OBSERVED)},
-                responses={n.removeprefix(ANSWERED): v for n, v in columns.items() if n.startswith(ANSWERED)},
-                **{f.name: columns[f.name] for f in fields(cls) if f.name not in ("observations", "responses")},
-            )
-        except (OSError, pa.ArrowException, KeyError, ValueError, AttributeError, TypeError) as error:
-            why = "there is no such file" if not path.exists() else "it is no Parquet file of `recsim-env collect`"
-            raise DataError(f"{path} holds no logged interactions: {why}") from error
+        files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+        if not files:
+            raise DataError(f"{path} holds no logged interactions: there is no Parquet file in this folder")
+        with readable(path):
+            check_memory(path, files)
+        return joined_logs([read_log(file) for file in files])
 
 
-def parquet_column(values: np.ndarray) -> Any:
-    if values.ndim == 1:
-        return pa.array(values)
-    flat = pa.array(np.ascontiguousarray(values).reshape(-1))
-    return pa.FixedSizeListArray.from_arrays(flat, int(np.prod(values.shape[1:])))
+def read_log(file: Path) -> Interactions:
+    with readable(file):
+        return Interactions.of_columns(read_arrays(file))
 
 
-def array_of(column: Any, shape: list[int]) -> np.ndarray:
-    if not shape:
-        return np.asarray(column.to_numpy())
-    flat = column.combine_chunks().flatten().to_numpy()
-    return np.asarray(flat).reshape(len(column), *shape)
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Say of a file that is no log of ours that it is none.
+
+    Raises:
+        DataError: it is missing, damaged or something else.
+    """
+    try:
+        yield
+    except (OSError, pa.ArrowException, KeyError, ValueError, AttributeError, TypeError) as error:
+        why = "there is no such file" if not path.exists() else "it is no Parquet file of `recsim-env collect`"
+        raise DataError(f"{path} holds no logged interactions: {why}") from error
+
+
+def write_logs(path: Path, logs: Iterable[Interactions]) -> int:
+    """Write logs one after another into one Parquet file, as they come; it is whole or absent.
+
+    Returns:
+        The rows written.
+    """
+    return write_arrays(path, (log.columns() for log in logs))
+
+
+def joined_logs(logs: Sequence[Interactions]) -> Interactions:
+    """Logs one after another."""
+    parts = [vars(log) for log in logs]
+    return Interactions(**{name: stack([part[name] for part in parts]) for name in parts[0]})
 
 
 def collect(
@@ -138,21 +159,38 @@ def collect(
     Raises:
         DataError: `steps` is less than one step of all users, or the policy shows slates that need repair.
     """
-    rounds = steps // envs.num_envs
-    if rounds < 1:
-        raise DataError(f"cannot log {steps} user-steps of {envs.num_envs} users: ask for at least one step of all")
+    check_rounds(steps, envs.num_envs)
     if observation is None:
         observation, _ = envs.reset()
-    rows = []
-    for _ in range(rounds):
-        row, observation = log_step(envs, policy, observation, rng)
-        rows.append(row)
-    return Interactions(**{name: stack([row[name] for row in rows]) for name in rows[0]})
+    return joined_logs(list(log_steps(envs, policy, steps // envs.num_envs, rng, observation)))
+
+
+def check_rounds(steps: int, users: int) -> None:
+    """Refuse to log less than one step of all users.
+
+    Raises:
+        DataError: so few were asked for.
+    """
+    if steps < users:
+        raise DataError(f"cannot log {steps} user-steps of {users} users: ask for at least one step of all")
+
+
+def log_steps(
+    envs: Any, policy: BehaviourPolicy, rounds: int | None, rng: np.random.Generator, observation: Observation
+) -> Iterator[Interactions]:
+    """`rounds` steps of all users, one after another; without end where that is None.
+
+    Raises:
+        DataError: the policy shows slates that need repair.
+    """
+    for _ in range(rounds) if rounds is not None else count():
+        log, observation = log_step(envs, policy, observation, rng)
+        yield log
 
 
 def log_step(
     envs: Any, policy: BehaviourPolicy, observation: Observation, rng: np.random.Generator
-) -> tuple[dict[str, Any], Observation]:
+) -> tuple[Interactions, Observation]:
     """One step of all users, and what was seen after it."""
     simulator = envs.unwrapped.simulator
     lives = simulator.state.lives.copy()
@@ -160,18 +198,18 @@ def log_step(
     after, rewards, terminated, truncated, info = envs.step(slates)
     if info["repaired"].any():
         raise DataError("the behaviour policy repeated or masked a position: what it says it showed was not shown")
-    return {
-        "user": simulator.options.first_user + np.arange(envs.num_envs),
-        "session": lives["session"],
-        "step": lives["step"],
-        "observations": observation,
-        "slates": slates,
-        "place_propensities": policy.propensities(observation, slates),
-        "responses": {name: info[name] for name in simulator.scenario.response_dtype.names},
-        "rewards": rewards,
-        "terminated": terminated,
-        "truncated": truncated,
-    }, after
+    return Interactions(
+        user=simulator.options.first_user + np.arange(envs.num_envs),
+        session=lives["session"],
+        step=lives["step"],
+        observations=observation,
+        slates=slates,
+        place_propensities=policy.propensities(observation, slates),
+        responses={name: info[name] for name in simulator.scenario.response_dtype.names},
+        rewards=rewards,
+        terminated=terminated,
+        truncated=truncated,
+    ), after
 
 
 def stack(parts: list[Any]) -> Any:

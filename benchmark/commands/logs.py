@@ -25,7 +25,9 @@ app = typer.Typer()
 @app.command()
 def collect(
     scenario: Scenario,
-    out: Annotated[Path, typer.Option(help="The Parquet file to write.")],
+    out: Annotated[
+        Path, typer.Option(help="A file, NAME.parquet, or a folder: it gets a file for each 2,000 users. Resumes.")
+    ],
     agent: Annotated[
         str, typer.Option(help="Whose slates: an agent's name, or the folder of a trained one.")
     ] = "random",
@@ -45,6 +47,7 @@ def collect(
     set_: Settings = None,
 ) -> None:
     """Log what an agent shows and how users answer, with propensities, to Parquet."""
+    from benchmark.behaviour import Collection
     from benchmark.collect import run_collect
     from benchmark.executors.choice import executor_named
     from benchmark.single import name_and_folder
@@ -52,12 +55,13 @@ def collect(
     name, _ = name_and_folder(agent)
     parameters, settings = split_settings(set_, [name])
     chosen, own = executor_named(executor, 0, address), settings.get(name, {})
-    run_collect(scenario, parameters, agent, own, sessions, steps, users, seed, out, chosen, seen_by)
+    what = Collection(scenario, parameters, agent, own, seed, seen_by)
+    run_collect(what, sessions, steps, users, out, chosen)
 
 
 @app.command()
 def ope(
-    logs: Annotated[Path, typer.Argument(help="Logged interactions with propensities: Parquet, as collect writes it.")],
+    logs: Annotated[Path, typer.Argument(help="Logged interactions with propensities: a file or folder of collect.")],
     scenario: Annotated[str, typer.Option(help="The world: a name, name:preset, file.yaml, or file.py:Class.")],
     agent: AgentOption,
     greedy: Annotated[
@@ -78,7 +82,7 @@ def ope(
 
 @app.command()
 def fit(
-    logs: Annotated[Path, typer.Argument(help="Logged interactions: Parquet, as collect writes it.")],
+    logs: Annotated[Path, typer.Argument(help="Logged interactions: a file or folder of collect.")],
     scenario: Annotated[str, typer.Option(help="The world: a name, name:preset, file.yaml, or file.py:Class.")],
     parameters: Annotated[
         str,

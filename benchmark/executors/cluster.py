@@ -7,7 +7,8 @@ different workers play compose to what one process gives.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,16 +87,24 @@ class Ray:
     def evaluate(self, agent: Agent, run: Run, purpose: Purpose = Purpose.TEST) -> Evaluation:
         """As `benchmark.evaluation.evaluate`, a task a block of users."""
         blocks = blocks_of(run.world(), run.users)
-        parts = self.with_agent(agent, play_elsewhere, [(run, block, purpose) for block in blocks])
+        parts = list(self.with_agent(agent, play_elsewhere, [(run, block, purpose) for block in blocks]))
         return evaluation_of(parts, run.seed)
 
-    def with_agent(self, agent: Agent, function: Callable[..., T], tasks: Sequence[tuple[Any, ...]]) -> list[T]:
-        """What `function` gives for each of the tasks' arguments, before them a way to get the agent there."""
+    def with_agent(self, agent: Agent, function: Callable[..., T], tasks: Iterable[tuple[Any, ...]]) -> Iterator[T]:
+        """What `function` gives for each of the tasks' arguments, before them a way to get the agent there.
+
+        In their order; results wait in memory of two tasks a core at most.
+        """
         with tempfile.TemporaryDirectory() as folder, self.connected() as ray:
             agent.save(Path(folder))
             files, task = ray.put(files_in(Path(folder))), ray.remote(num_cpus=1, max_retries=TRIES)(call_elsewhere)
-            done: list[T] = ray.get([task.remote(function, files, arguments) for arguments in tasks])
-            return done
+            most, waiting = 2 * max(1, int(ray.cluster_resources().get("CPU", 1))), deque[Any]()
+            for arguments in tasks:
+                if len(waiting) == most:
+                    yield ray.get(waiting.popleft())
+                waiting.append(task.remote(function, files, arguments))
+            while waiting:
+                yield ray.get(waiting.popleft())
 
 
 def call_elsewhere(function: Callable[..., T], files: Files, arguments: tuple[Any, ...]) -> T:

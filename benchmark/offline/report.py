@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmark.listing import table, terminal
 from benchmark.offline.split import read_ratings
 from benchmark.offline.trials import OfflineTest
+from benchmark.progress import counted
 from benchmark.statistics import interval
 from recsim_env.files import whole
 
@@ -118,7 +118,8 @@ def run_offline(
     test = OfflineTest(read_ratings(data), agents, settings, splits, seeds, part)
     test.check()
     try:
-        rows = with_progress(test, out)
+        with counted() as tell:
+            rows = test.run(out, tell)
     except KeyboardInterrupt:
         print("stopped; what was done is kept, and the same command goes on from there", file=sys.stderr)
         raise
@@ -134,18 +135,3 @@ def run_offline(
         terminal(WIDTH).print(made)
     print("95 % intervals over users; differences are of NDCG@100, user by user.")
     print(f"Tables: {out}/offline.csv, {out}/offline.md")
-
-
-def with_progress(test: OfflineTest, out: Path) -> pd.DataFrame:
-    """The test's rows, with a bar on a terminal, elsewhere a line a trial."""
-    live = sys.stdout.isatty()
-    bars = Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), disable=not live)
-    task = bars.add_task("", total=1)
-
-    def tell(what: str, done: int, count: int) -> None:
-        bars.update(task, description=what, completed=done, total=count)
-        if not live:
-            print(f"[{done}/{count}] {what}", flush=True)
-
-    with bars:
-        return test.run(out, tell)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmark.collect import ready_agent
+from benchmark.behaviour import ready_agent
 from benchmark.evaluation import options_of
 from benchmark.listing import table, terminal
 from benchmark.ope.estimators import TRUSTED, Estimate

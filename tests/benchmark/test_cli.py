@@ -72,8 +72,11 @@ BAD: list[tuple[str, list[str]]] = [
     ("evaluate interest_evolution --agent random --steps 10", ["random does not learn"]),
     ("evaluate interest_evolution --agent full", ["full is not the agent folder of a run"]),
     ("evaluate interest_evolution --agent random --users 0", ["users", "0"]),
-    ("collect interest_evolution --sessions 2 --out full", ["full is a folder", "name a file"]),
-    ("collect interest_evolution --sessions 2 --out text.yaml", ["text.yaml exists and is no Parquet file"]),
+    ("collect interest_evolution --sessions 2 --out full", ["full exists and holds no log"]),
+    ("collect interest_evolution --sessions 2 --out text.yaml", ["text.yaml is a file", ".parquet, or a folder"]),
+    ("collect interest_evolution --sessions 2 --out text.parquet", ["text.parquet exists and is no Parquet file"]),
+    ("collect interest_evolution --steps 2000 --out logs", ["--steps writes one file: --out logs.parquet"]),
+    ("collect interest_evolution --sessions 2 --out x.parquet --executor ray", ["a folder of files: --out x, not"]),
     ("collect interest_evolution --sessions 2 --out text.yaml/x/y.parquet", ["y.parquet cannot be written"]),
     ("collect interest_evolution --sessions 2 --out /proc/x.parquet", ["/proc/x.parquet cannot be written"]),
     ("fidelity --out full", ["full is a folder", "name a file"]),
@@ -98,6 +101,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "full" / "letter.txt").write_text("dear diary")
     (tmp_path / "broken.py").write_text(BROKEN)
     (tmp_path / "text.yaml").write_text("just words")
+    (tmp_path / "text.parquet").write_text("just words")
     (tmp_path / "extra.yaml").write_text("scenario: interest_evolution\nparametres: {}\n")
     return tmp_path
 

@@ -9,13 +9,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmark.collect import first_sessions_of, ready_agent
+from benchmark.behaviour import ready_agent
 from benchmark.evaluation import evaluate
 from benchmark.executors.choice import executor_named
 from benchmark.executors.cluster import Ray
 from benchmark.executors.execution import run_all
 from benchmark.executors.local import Local
 from benchmark.experiment import Experiment
+from benchmark.first_sessions import first_sessions_of
 from benchmark.run import Run, load
 from recsim_env.errors import InvalidParameter, RecSimError, UnknownName
 from recsim_env.logs import Interactions
@@ -63,7 +64,7 @@ def test_an_evaluation_in_slices_is_the_same(runs: tuple[Path, Path]) -> None:
 
 
 def test_a_log_in_slices_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "log.parquet"
+    path = tmp_path / "logs"
     assert run(monkeypatch, *f"collect {WORLD} --sessions 2300 --out {path} --executor ray".split()) == 0
     policy = ready_agent(WORLD, {}, "random", {}, 0)
     here = first_sessions_of(Run(WORLD, {}, "random", {}, 0, 0, 1).world(), policy, {"observe": "partial"}, 2300, 0)

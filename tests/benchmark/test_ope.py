@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from agents.random_slates import RandomSlates
-from benchmark.collect import first_sessions_of
+from benchmark.first_sessions import first_sessions_of
 from benchmark.ope.estimators import Estimate, doubly_robust, effective_size, ips, per_decision, self_normalised
 from benchmark.ope.evaluation import LoggedSessions
 from benchmark.ope.marginal import marginalised

@@ -17,9 +17,10 @@ from scipy import stats
 from agents.random_slates import RandomSlates
 from recsim_env import RecVectorEnv, make_vector_env
 from recsim_env.agent import AgentConfig, WorldSpec
+from recsim_env.array_files import SHAPES
 from recsim_env.errors import DataError
 from recsim_env.files import whole
-from recsim_env.logs import SHAPES, Interactions, collect
+from recsim_env.logs import Interactions, collect, joined_logs, write_logs
 from tests.recsim_env.test_env import Shelf
 from tests.worlds import data_free_worlds
 
@@ -245,9 +246,26 @@ def test_a_damaged_file_is_told(path: Path, damage: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_folder_is_no_log(tmp_path: Path) -> None:
-    with pytest.raises(DataError):
+def test_a_folder_without_files_is_no_log(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="there is no Parquet file in this folder"):
         Interactions.from_parquet(tmp_path)
+
+
+def test_a_damaged_file_of_a_folder_is_told(log: Interactions, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        log.to_parquet(tmp_path / f"{name}.parquet")
+    assert len(Interactions.from_parquet(tmp_path)) == 2 * len(log)
+    DAMAGE["a column is gone"](tmp_path / "b.parquet")
+    with pytest.raises(DataError, match=r"b\.parquet holds no logged interactions"):
+        Interactions.from_parquet(tmp_path)
+
+
+def test_logs_one_after_another_make_one_file(log: Interactions, tmp_path: Path) -> None:
+    assert write_logs(tmp_path / "log.parquet", iter([log, log, log])) == 3 * len(log)
+    assert same(Interactions.from_parquet(tmp_path / "log.parquet"), joined_logs([log, log, log]))
+    with pytest.raises(DataError, match="there is nothing to write"):
+        write_logs(tmp_path / "none.parquet", [])
+    assert [path.name for path in tmp_path.iterdir()] == ["log.parquet"]
 
 
 def test_a_flipped_byte_never_passes_for_data(log: Interactions, path: Path) -> None:
@@ -275,11 +293,11 @@ def test_nothing_half_written_stays_when_writing_fails(
     if earlier:
         path.write_text("what was there before")
 
-    def fails(table: Any, where: Path, **options: Any) -> None:
+    def fails(where: Path, *arguments: Any, **options: Any) -> None:
         where.write_bytes(b"half of it")
         raise error
 
-    monkeypatch.setattr("recsim_env.logs.pq.write_table", fails)
+    monkeypatch.setattr("recsim_env.array_files.pq.ParquetWriter", fails)
     with pytest.raises(type(error)):
         log.to_parquet(path)
     assert [p.name for p in tmp_path.iterdir()] == ([path.name] if earlier else [])

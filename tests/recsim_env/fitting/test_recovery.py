@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from benchmark.collect import first_sessions_of, ready_agent
+from benchmark.behaviour import ready_agent
+from benchmark.first_sessions import first_sessions_of
 from recsim_env.fitting import Fit, fit
 from recsim_env.registration import find_world
 from recsim_env.scenario import Scenario
