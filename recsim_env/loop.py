@@ -80,6 +80,8 @@ class Loop(NamedTuple):
 
 
 ARRIVE, OFFER, RESPOND = int(Verb.ARRIVE), int(Verb.OFFER), int(Verb.RESPOND)
+# Numbers as arguments of what is inlined: numba compiles a function anew for each plain number that stands in a call.
+NONE, ONE = np.int64(0), np.int64(1)
 WORD, COUNT, CATEGORIES, WHOLE, OFFSET = range(5)  # of a row of `Plan.columns`
 EVOLVE, FIRST_SLATE, OBSERVE = int(Verb.EVOLVE), int(Verb.FIRST_SLATE), int(Verb.OBSERVE)
 
@@ -224,16 +226,16 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
         i: int,
     ) -> None:
         """Write user i's whole observation into row i."""
-        clear(rows, i, 0, rows.shape[1])
-        see(columns, bounds, 0, plan.user_stop, user_words, i, 1, rows, i, plan.user, 0)
+        clear(rows, i, NONE, rows.shape[1])
+        see(columns, bounds, NONE, plan.user_stop, user_words, i, ONE, rows, i, plan.user, NONE)
         if plan.noisy == 1:
             rng.rekey(lives[i].key, 8 * (lives[i].step + plan.first_slate) + OBSERVE)
-            blur(columns, bounds, 0, plan.user_stop, user_words, i, rows, i, plan.user, rng, 0)
+            blur(columns, bounds, NONE, plan.user_stop, user_words, i, rows, i, plan.user, rng, NONE)
         if plan.user_id >= 0:
             rows[i, plan.user_id] = whole(user_words[i, plan.user_id_word])
         if plan.hidden_user >= 0:
             stop = plan.hidden_user_stop
-            see(columns, bounds, plan.response_stop, stop, user_words, i, 1, rows, i, plan.hidden_user, 0)
+            see(columns, bounds, plan.response_stop, stop, user_words, i, ONE, rows, i, plan.hidden_user, NONE)
         first, stop, count, width = plan.item_stop, plan.response_stop, plan.slate_size, plan.response_width
         see(columns, bounds, first, stop, response_words, i * count, count, rows, i, plan.response, width)
         if plan.shows_items == 1:
@@ -269,12 +271,12 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
         for place in range(plan.slate_size):
             r, answer = i * plan.own_items * count + slates[i, place], i * plan.slate_size + place
             start = last * step + place * (plan.item_width + plan.response_width)
-            see(columns, bounds, plan.user_stop, plan.item_stop, item_words, r, 1, memory, i, start, 0)
+            see(columns, bounds, plan.user_stop, plan.item_stop, item_words, r, ONE, memory, i, start, NONE)
             if plan.noisy == 1:
                 at, stop = slates[i, place] + 1, plan.item_stop
                 blur(columns, bounds, plan.user_stop, stop, item_words, r, memory, i, start, rng, at)
             start += plan.item_width
-            see(columns, bounds, plan.item_stop, plan.response_stop, response_words, answer, 1, memory, i, start, 0)
+            see(columns, bounds, plan.item_stop, plan.response_stop, response_words, answer, ONE, memory, i, start, NONE)
             if plan.item_id_word >= 0:
                 id_ = whole(item_words[r, plan.item_id_word])
                 memory[i, ids + last * plan.slate_size + place] = id_
@@ -323,7 +325,7 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
     ) -> None:
         """Show user i the slate: the user responds, changes, and it is remembered."""
         for r in range(i * plan.slate_size, (i + 1) * plan.slate_size):
-            clear(response_words, r, 0, response_words.shape[1])
+            clear(response_words, r, NONE, response_words.shape[1])
         rng.rekey(key, 8 * clock + RESPOND)
         respond(me, users[i], items[i * plan.own_items], slates[i], responses[i], scratch, rng)
         rng.rekey(key, 8 * clock + EVOLVE)
@@ -339,14 +341,14 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
     def forget(plan: Any, user_words: Any, response_words: Any, memory: Any, session: int, i: int) -> None:
         """Clear what belongs to one session, and the user where nobody comes back."""
         for r in range(i * plan.slate_size, (i + 1) * plan.slate_size):
-            clear(response_words, r, 0, response_words.shape[1])
-        clear(memory, i, 0, memory.shape[1])
+            clear(response_words, r, NONE, response_words.shape[1])
+        clear(memory, i, NONE, memory.shape[1])
         if plan.history_ids >= 0:
             start = plan.history_ids - plan.memory
             for k in range(start, start + plan.history_steps * plan.slate_size):
                 memory[i, k] = -1.0
         if plan.keeps_user == 0 or session == 0:
-            clear(user_words, i, 0, user_words.shape[1])
+            clear(user_words, i, NONE, user_words.shape[1])
 
     @call
     def begin_one(
@@ -374,7 +376,7 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
         key = chain(life.root, session)
         life.session, life.step, life.engagement, life.clicks, life.key = session, 0, 0.0, 0.0, key
         forget(plan, user_words, response_words, memory, session, i)
-        clear(pending, i, 0, pending.shape[1])
+        clear(pending, i, NONE, pending.shape[1])
         rng.rekey(key, ARRIVE)
         if session == 0:
             arrive(me, users[i], rng)
@@ -389,7 +391,7 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
                 slates[i, place] = rng.integer(items.shape[1])
             play(
                 me, plan, columns, bounds, users, items, responses, item_words, response_words, slates, memory,
-                rng, scratch, key, 0, i,
+                rng, scratch, key, life.step, i,
             )  # fmt: skip
             if plan.own_items == 1:
                 rng.rekey(key, 8 + OFFER)
@@ -413,7 +415,7 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
             c = actions[i, place]
             if not is_allowed(plan, item_words, slates, count, i, c, place):
                 repaired += 1
-                c = 0
+                c = NONE
                 while c < count - 1 and not is_allowed(plan, item_words, slates, count, i, c, place):
                     c += 1
             slates[i, place] = c
