@@ -218,15 +218,15 @@ class RecVectorEnv(VectorEnv[Observation, Any, np.ndarray]):
         rows, results, answers = self.simulator.step(self.simulator.check_slates(actions))
         info: dict[str, Any] = {name: answers[name] for name in self._columns}
         info["repaired"] = np.ascontiguousarray(results["repaired"])
-        ended = results["terminated"] | results["truncated"]
-        if ended.any():
-            info |= self._endings(results, ended)
+        if len(self.simulator.ended):
+            info |= self._endings(results)
         # Copied: torch refuses columns of these records, whose size is no multiple of a number's.
         rewards = np.ascontiguousarray(results["reward"])
         return self._see(rows), rewards, results["terminated"], results["truncated"], info
 
-    def _endings(self, results: np.ndarray, ended: np.ndarray) -> dict[str, Any]:
+    def _endings(self, results: np.ndarray) -> dict[str, Any]:
         """What is told of the sessions that ended, in Gymnasium's form: an array and its mask."""
+        ended = results["terminated"] | results["truncated"]
         places, final = self.simulator.ended, self.simulator.layout.split(self.simulator.final)
         of_ended = results[places]
         told = {
@@ -237,8 +237,12 @@ class RecVectorEnv(VectorEnv[Observation, Any, np.ndarray]):
         session = {name: np.zeros(self.num_envs, values.dtype) for name, values in told.items()}
         for name, values in told.items():
             session[name][places] = values
+        last: list[Observation] = [{} for _ in places]
+        for name, parts in final.items():
+            for observation, part in zip(last, parts, strict=True):
+                observation[name] = part
         observations = np.empty(self.num_envs, object)  # None everywhere
-        observations[places] = [dict(zip(final, parts, strict=True)) for parts in zip(*final.values(), strict=True)]
+        observations[places] = last
         return {"session": session, "_session": ended, "final_obs": observations, "_final_obs": ended}
 
     def _see(self, rows: np.ndarray) -> Observation:

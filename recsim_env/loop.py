@@ -276,7 +276,8 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
                 at, stop = slates[i, place] + 1, plan.item_stop
                 blur(columns, bounds, plan.user_stop, stop, item_words, r, memory, i, start, rng, at)
             start += plan.item_width
-            see(columns, bounds, plan.item_stop, plan.response_stop, response_words, answer, ONE, memory, i, start, NONE)
+            stop = plan.response_stop
+            see(columns, bounds, plan.item_stop, stop, response_words, answer, ONE, memory, i, start, NONE)
             if plan.item_id_word >= 0:
                 id_ = whole(item_words[r, plan.item_id_word])
                 memory[i, ids + last * plan.slate_size + place] = id_

@@ -74,6 +74,16 @@ def executor(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="recsim-env")
 
 
+def together(work: Callable[[], None], threads: int) -> None:
+    """Call `work` on this thread and on `threads - 1` others at once, and wait for them."""
+    others = [executor(threads).submit(work) for _ in range(threads - 1)]
+    try:
+        work()
+    finally:
+        for other in others:
+            other.result()
+
+
 def words(records: np.ndarray) -> np.ndarray:
     """The records' memory as 8-byte numbers, a row a record."""
     return records.view(np.float64).reshape(records.size, records.dtype.itemsize // 8)
@@ -134,7 +144,7 @@ class Simulator:
         threads = min(self.threads, max(1, users // USERS_A_THREAD))
         if threads == 1:
             return [(0, users, 0)]
-        pieces = threads * max(1, min(8, users // USERS_A_SLICE))
+        pieces = threads * max(2, min(8, users // USERS_A_SLICE))
         edges = np.linspace(0, users, pieces + 1).astype(int).tolist()
         return [(low, high, slot) for slot, (low, high) in enumerate(pairwise(edges))]
 
@@ -195,7 +205,14 @@ class Simulator:
             if len(slices) == 1:
                 entry(*arguments, *slices[0])
                 return
-            list(executor(self.threads).map(lambda piece: entry(*arguments, *piece), slices))
+            # Each thread takes the next one, this thread too, since another's waking costs a tenth of a step.
+            left = iter(slices)
+
+            def work() -> None:
+                for piece in left:
+                    entry(*arguments, *piece)
+
+            together(work, min(self.threads, len(slices)))
         except NumbaError as error:  # at the first call, which compiles
             raise compile_error(type(self.scenario), error) from error
 
