@@ -26,9 +26,9 @@ import numpy as np
 
 from recsim_env import RecVectorEnv, find_world, make_vector_env, streams
 from recsim_env.compile_cache import compiled
-from recsim_env.loop import RESULT
 from recsim_env.playback import random_slates
 from recsim_env.simulator import Options
+from recsim_env.state import RESULT
 from recsim_env.streams import U_GOLDEN, mix_bits
 
 WORLDS = "interest_evolution,boredom:slate,long_term_satisfaction:hard,organic_bandit,retention"

@@ -12,9 +12,10 @@ from recsim_env.bound import in_memory, reader, typeof, uncounted
 from recsim_env.compile_cache import kept
 from recsim_env.compiled_streams import chain_compiled
 from recsim_env.link import JIT, Jit, link
-from recsim_env.loop import Loop, Mode, build_loop
+from recsim_env.loop import Loop, build_loop
 from recsim_env.rehearsal import rehearse_once
 from recsim_env.scenario import Scenario, Verbs
+from recsim_env.seeing import Mode
 from recsim_env.source import check_source
 from recsim_env.streams import chain
 

@@ -21,11 +21,12 @@ from recsim_env.compiled_streams import compile_streams
 from recsim_env.compiler import identity
 from recsim_env.errors import InvalidAction, InvalidParameter, RecSimError
 from recsim_env.link import link
-from recsim_env.loop import LIFE, RESULT, build_loop
-from recsim_env.loop import Mode as LoopMode
+from recsim_env.loop import build_loop
 from recsim_env.rehearsal import compile_error
 from recsim_env.scenario import Scenario, Verbs
+from recsim_env.seeing import Mode as LoopMode
 from recsim_env.simulator import Options, Simulator
+from recsim_env.state import LIFE, RESULT
 from recsim_env.streams import STREAM, chain_many, root_key
 
 THREADS = 128  # of a block; registers, not this, decide how many users are at work at a time

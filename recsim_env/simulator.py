@@ -18,11 +18,11 @@ from recsim_env.compiler import loop_of
 from recsim_env.errors import InvalidAction, InvalidParameter
 from recsim_env.layout import build_layout
 from recsim_env.link import JIT, Jit
-from recsim_env.loop import LIFE, RESULT, State
 from recsim_env.parameters import param, validate
 from recsim_env.pool import ArrayPool
 from recsim_env.rehearsal import compile_error
 from recsim_env.scenario import Scenario
+from recsim_env.state import LIFE, RESULT, State
 from recsim_env.streams import STREAM, Purpose, chain_many, root_key
 
 APART = 8  # streams of 16 bytes: 128 bytes

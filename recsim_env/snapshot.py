@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from recsim_env.errors import InvalidParameter
-from recsim_env.loop import LIFE
 from recsim_env.scenario import Scenario
 from recsim_env.simulator import Options, Simulator
+from recsim_env.state import LIFE
 from recsim_env.streams import imagined_keys
 
 KEPT = ("users", "items", "responses", "slates", "memory", "lives", "pending")  # of State; the words are views of them

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from recsim_env.cuda_simulator import CudaSimulator, kernels_of
-from recsim_env.loop import RESULT
 from recsim_env.registration import find_world
 from recsim_env.scenario import Scenario
 from recsim_env.simulator import Options, Simulator, words
+from recsim_env.state import RESULT
 from recsim_env.streams import STREAM
 from tests.worlds import data_free_scenarios, data_free_worlds
 

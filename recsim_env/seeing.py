@@ -1,0 +1,243 @@
+"""What is seen of a user: the observation's row, the history and the totals, copied out of the records' memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from recsim_env.streams import Verb
+
+# Numbers as arguments of what is inlined: numba compiles a function anew for each plain number that stands in a call.
+NONE, ONE = np.int64(0), np.int64(1)
+WORD, COUNT, CATEGORIES, WHOLE, OFFSET = range(5)  # of a row of `Plan.columns`
+OBSERVE = int(Verb.OBSERVE)
+
+
+class Mode(NamedTuple):
+    """How the loop's text becomes functions: compiled or plain."""
+
+    entry: Callable[..., Any]  # makes a function that Python calls
+    call: Callable[..., Any]  # makes one that only the loop calls
+    inline: Callable[..., Any]  # makes a function that is put where it is called
+    chain: Callable[..., Any]  # a key from a key
+    unpack: Callable[..., Any]  # the arguments that are the same in every call
+    borrow: Callable[..., Any]  # an array without a reference count
+
+
+class Seeing(NamedTuple):
+    """What the loop calls; as functions of arrays and a row."""
+
+    observe: Callable[..., None]
+    remember_history: Callable[..., None]
+    remember_totals: Callable[..., None]
+    was_clicked: Callable[..., float]
+    clear: Callable[..., None]
+    whole: Callable[..., int]
+
+
+def build_seeing(appeal_of: Callable[..., float], mode: Mode) -> Seeing:  # noqa: C901
+    """These functions for a scenario's `appeal`, compiled or plain."""
+    call, inline = mode.call, mode.inline
+
+    @inline
+    def whole(word: Any) -> int:
+        """The whole number that stands in an 8-byte word."""
+        return np.float64(word).view(np.int64)  # type: ignore[return-value]
+
+    @inline
+    def clear(rows: Any, i: int, start: int, stop: int) -> None:
+        """Zeros into rows[i, start:stop]; unsigned, since an index that may be negative is looked at each time."""
+        for k in range(np.uint64(start), np.uint64(stop)):
+            rows[i, k] = 0.0
+
+    @inline
+    def value_of(columns: Any, bounds: Any, f: int, k: int, words: Any, r: int) -> float:
+        """Number k of field f of record r as a recommender sees it."""
+        x = words[r, columns[f, WORD] + k]
+        value = float(whole(x)) if columns[f, WHOLE] == 1 else x
+        return min(max(value, bounds[f, 0]), bounds[f, 1])
+
+    @inline
+    def see(
+        columns: Any,
+        bounds: Any,
+        first: int,
+        stop: int,
+        words: Any,
+        r: int,
+        count: int,
+        rows: Any,
+        i: int,
+        start: int,
+        width: int,
+    ) -> None:
+        """Copy the fields [first, stop) of `count` records from r on into rows[i, start:], which holds zeros.
+
+        A record has `width` numbers there. Field by field, so that what a field is like is looked up once; unsigned,
+        so that no index is asked whether it is negative.
+        """
+        begin, wide, many = np.uint64(start), np.uint64(width), np.uint64(count)
+        record = np.uint64(r)
+        for f in range(first, stop):
+            word, place, numbers = np.uint64(columns[f, WORD]), begin + np.uint64(columns[f, OFFSET]), columns[f, COUNT]
+            numbers, categories, low, high = np.uint64(numbers), columns[f, CATEGORIES], bounds[f, 0], bounds[f, 1]
+            if categories > 0:
+                for c in range(many):
+                    for k in range(numbers):
+                        at = place + c * wide + k * np.uint64(categories)
+                        rows[i, at + np.uint64(whole(words[record + c, word + k]))] = 1.0
+            elif columns[f, WHOLE] == 1:
+                for c in range(many):
+                    for k in range(numbers):
+                        rows[i, place + c * wide + k] = min(max(float(whole(words[record + c, word + k])), low), high)
+            else:
+                for c in range(many):
+                    for k in range(numbers):
+                        rows[i, place + c * wide + k] = min(max(words[record + c, word + k], low), high)
+
+    @call
+    def blur(
+        columns: Any,
+        bounds: Any,
+        first: int,
+        stop: int,
+        words: Any,
+        r: int,
+        rows: Any,
+        i: int,
+        start: int,
+        rng: Any,
+        position: int,
+    ) -> None:
+        """Put noise on the numbers that `see` copied, within their bounds.
+
+        The draws belong to `position`, so that a candidate looks the same in the history as when it was on offer.
+        """
+        at = rng.at(position)
+        for f in range(first, stop):
+            if columns[f, CATEGORIES] == 0:
+                for k in range(columns[f, COUNT]):
+                    seen = value_of(columns, bounds, f, k, words, r) + at.normal(0.0, bounds[f, 2])
+                    rows[i, start + columns[f, OFFSET] + k] = min(max(seen, bounds[f, 0]), bounds[f, 1])
+
+    @inline
+    def see_candidates(
+        plan: Any, columns: Any, bounds: Any, item_words: Any, count: int, rows: Any, i: int, rng: Any
+    ) -> None:
+        """Features, ids, mask and hidden features of the candidates on offer."""
+        r, stop = i * plan.own_items * count, plan.item_stop
+        see(columns, bounds, plan.user_stop, stop, item_words, r, count, rows, i, plan.candidates, plan.item_width)
+        if plan.noisy == 1:
+            for c in range(count):
+                start = plan.candidates + c * plan.item_width
+                blur(columns, bounds, plan.user_stop, stop, item_words, r + c, rows, i, start, rng, c + 1)
+        if plan.candidate_ids >= 0:
+            for c in range(count):
+                rows[i, plan.candidate_ids + c] = whole(item_words[r + c, plan.item_id_word])
+        if plan.mask >= 0:
+            for c in range(count):
+                rows[i, plan.mask + c] = min(1, whole(item_words[r + c, plan.allowed_word]))
+        if plan.hidden_candidates >= 0:
+            first, stop, width = plan.hidden_user_stop, plan.hidden_item_stop, plan.hidden_item_width
+            see(columns, bounds, first, stop, item_words, r, count, rows, i, plan.hidden_candidates, width)
+
+    @inline
+    def observe(
+        me: Any,
+        plan: Any,
+        columns: Any,
+        bounds: Any,
+        users: Any,
+        items: Any,
+        user_words: Any,
+        item_words: Any,
+        response_words: Any,
+        memory: Any,
+        lives: Any,
+        rng: Any,
+        rows: Any,
+        i: int,
+    ) -> None:
+        """Write user i's whole observation into row i."""
+        clear(rows, i, NONE, rows.shape[1])
+        see(columns, bounds, NONE, plan.user_stop, user_words, i, ONE, rows, i, plan.user, NONE)
+        if plan.noisy == 1:
+            rng.rekey(lives[i].key, 8 * (lives[i].step + plan.first_slate) + OBSERVE)
+            blur(columns, bounds, NONE, plan.user_stop, user_words, i, rows, i, plan.user, rng, NONE)
+        if plan.user_id >= 0:
+            rows[i, plan.user_id] = whole(user_words[i, plan.user_id_word])
+        if plan.hidden_user >= 0:
+            stop = plan.hidden_user_stop
+            see(columns, bounds, plan.response_stop, stop, user_words, i, ONE, rows, i, plan.hidden_user, NONE)
+        first, stop, count, width = plan.item_stop, plan.response_stop, plan.slate_size, plan.response_width
+        see(columns, bounds, first, stop, response_words, i * count, count, rows, i, plan.response, width)
+        if plan.shows_items == 1:
+            see_candidates(plan, columns, bounds, item_words, items.shape[1], rows, i, rng)
+        for k in range(np.uint64(memory.shape[1])):
+            rows[i, np.uint64(plan.memory) + k] = memory[i, k]
+        if plan.appeal >= 0:
+            for c in range(items.shape[1]):
+                rows[i, plan.appeal + c] = appeal_of(me, users[i], items[i * plan.own_items, c])
+
+    @inline
+    def remember_history(
+        plan: Any,
+        columns: Any,
+        bounds: Any,
+        item_words: Any,
+        response_words: Any,
+        slates: Any,
+        memory: Any,
+        count: int,
+        rng: Any,
+        i: int,
+    ) -> None:
+        """Move the history one step up and write the slate that was just answered below it."""
+        step, last = plan.slate_size * (plan.item_width + plan.response_width), plan.history_steps - 1
+        ids = plan.history_steps * step
+        for k in range(last * step):
+            memory[i, k] = memory[i, k + step]
+        if plan.item_id_word >= 0:
+            for k in range(last * plan.slate_size):
+                memory[i, ids + k] = memory[i, ids + k + plan.slate_size]
+        clear(memory, i, last * step, last * step + step)
+        for place in range(plan.slate_size):
+            r, answer = i * plan.own_items * count + slates[i, place], i * plan.slate_size + place
+            start = last * step + place * (plan.item_width + plan.response_width)
+            see(columns, bounds, plan.user_stop, plan.item_stop, item_words, r, ONE, memory, i, start, NONE)
+            if plan.noisy == 1:
+                at, stop = slates[i, place] + 1, plan.item_stop
+                blur(columns, bounds, plan.user_stop, stop, item_words, r, memory, i, start, rng, at)
+            start += plan.item_width
+            stop = plan.response_stop
+            see(columns, bounds, plan.item_stop, stop, response_words, answer, ONE, memory, i, start, NONE)
+            if plan.item_id_word >= 0:
+                id_ = whole(item_words[r, plan.item_id_word])
+                memory[i, ids + last * plan.slate_size + place] = id_
+
+    @inline
+    def was_clicked(plan: Any, response_words: Any, r: int) -> float:
+        x = response_words[r, plan.clicked_word]
+        return float(whole(x)) if plan.clicked_whole == 1 else x
+
+    @inline
+    def remember_totals(plan: Any, columns: Any, bounds: Any, response_words: Any, memory: Any, i: int) -> None:
+        """Add the responses to the session's totals: over shown places, then over clicked ones."""
+        start = plan.totals - plan.memory
+        memory[i, start] += 1.0
+        for place in range(plan.slate_size):
+            r = i * plan.slate_size + place
+            clicked = was_clicked(plan, response_words, r)
+            for f in range(plan.item_stop, plan.response_stop):
+                for k in range(columns[f, COUNT]):
+                    column, value = start + 1 + columns[f, OFFSET] + k, 1.0
+                    if columns[f, CATEGORIES] > 0:
+                        column += k * (columns[f, CATEGORIES] - 1) + whole(response_words[r, columns[f, WORD] + k])
+                    else:
+                        value = value_of(columns, bounds, f, k, response_words, r)
+                    memory[i, column] += value
+                    memory[i, column + plan.response_width] += clicked * value
+
+    return Seeing(observe, remember_history, remember_totals, was_clicked, clear, whole)
