@@ -13,11 +13,13 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import multiprocessing
 import os
 import resource
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -138,13 +140,16 @@ def main() -> None:
     arguments = parser.parse_args()
     print(f"{os.cpu_count()} cores, median of {arguments.repeats} (lowest to highest)\n\n{HEAD}", flush=True)
     rows: list[Row] = []
-    for world in arguments.worlds.split(","):
-        found = measure(world, [int(n) for n in arguments.users.split(",")], arguments.seconds, arguments.repeats)
-        rows += found
-        for row in found:
-            print(told(row), flush=True)
-        if arguments.out:
-            arguments.out.write_text(json.dumps([asdict(row) for row in rows], indent=2))
+    users = [int(n) for n in arguments.users.split(",")]
+    # A process a world: memory that another one gave back would not count.
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as alone:
+        for world in arguments.worlds.split(","):
+            found = alone.submit(measure, world, users, arguments.seconds, arguments.repeats).result()
+            rows += found
+            for row in found:
+                print(told(row), flush=True)
+            if arguments.out:
+                arguments.out.write_text(json.dumps([asdict(row) for row in rows], indent=2))
 
 
 if __name__ == "__main__":
