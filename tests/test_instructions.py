@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from recsim_env.scenario import Item, Items, Responses, Rng, Slate, User
 from scenarios.interest_evolution import InterestEvolution
-
-FILE = Path(__file__).parents[1] / "perf" / "instructions.py"
+from tests.scripts import script
 
 
 @pytest.fixture(scope="module")
 def instructions() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("instructions", FILE)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script("instructions")
 
 
 @dataclass(frozen=True)

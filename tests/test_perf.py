@@ -1,0 +1,58 @@
+"""What the scripts of `perf/` say of known things, and that they run."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from recsim_env import make_vector_env
+from tests.scripts import script
+
+
+def test_a_level_is_reached_where_the_curve_stays_above_it() -> None:
+    reached = script("sb3_dqn").reached
+    lucky = [(0.0, 1.0), (1.0, 9.0), (2.0, 3.0), (3.0, 6.0), (4.0, 5.0)]
+    assert reached(lucky, 5.0) == 3.0  # not 1.0, from where it fell again
+    assert reached(lucky, 1.0) == 0.0 and reached(lucky, 5.5) == float("inf")
+
+
+def test_the_comparison_with_sb3_goes_on_and_draws(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sb3_dqn = script("sb3_dqn")
+    for name, value in {"THEIRS": ("sb3:DQN",), "OURS": ("", "@updates=1"), "TRIAL": (100,), "USERS": 20}.items():
+        monkeypatch.setattr(sb3_dqn, name, value)
+    call = f"sb3_dqn --steps 1920 --seeds 1 --out {tmp_path} --picture {tmp_path / 'curves.png'}"
+    monkeypatch.setattr(sys, "argv", call.split())
+    sb3_dqn.main()
+    told = capsys.readouterr().out
+    assert "% of the way" in told and "seconds to" in told
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert len(list(tmp_path.glob("*/*.json"))) == 5  # three of the trial, and one of each side
+
+    def nothing_is_trained(run: object) -> None:
+        raise AssertionError(f"{run} was kept")
+
+    monkeypatch.setattr(sb3_dqn, "curve", nothing_is_trained)
+    sb3_dqn.main()
+    assert capsys.readouterr().out == told
+
+
+def test_the_limits_count_what_a_step_cannot_do_without() -> None:
+    limits = script("limits")
+    assert limits.hashes_of("interest_evolution") == limits.hashes_of("interest_evolution")
+    # Ten offers, three streams, three qualities, a choice, and a shift after most slates; a new session now and then.
+    assert 17.0 < limits.hashes_of("interest_evolution") < 19.0
+    few, many = (make_vector_env("interest_evolution", 3, num_candidates=n) for n in (10, 20))
+    assert limits.bytes_of(many) - limits.bytes_of(few) == 10 * (2 * 8 + 4 * 20)  # a topic, and how it is observed
+
+
+def test_the_parts_of_a_training_are_the_whole(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    training = script("training")
+    monkeypatch.setattr(
+        sys, "argv", f"training --agents dqn --steps 4000 --repeats 1 --out {tmp_path / 'f.json'}".split()
+    )
+    training.main()
+    assert "dqn" in (tmp_path / "f.json").read_text()
