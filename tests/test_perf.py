@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -50,9 +51,9 @@ def test_the_limits_count_what_a_step_cannot_do_without() -> None:
 
 
 def test_the_parts_of_a_training_are_the_whole(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    training = script("training")
-    monkeypatch.setattr(
-        sys, "argv", f"training --agents dqn --steps 4000 --repeats 1 --out {tmp_path / 'f.json'}".split()
-    )
+    training, out = script("training"), tmp_path / "found.json"
+    monkeypatch.setattr(sys, "argv", f"training --agents dqn --steps 4000 --repeats 1 --out {out}".split())
     training.main()
-    assert "dqn" in (tmp_path / "f.json").read_text()
+    row = json.loads(out.read_text())["agents"]["dqn"]
+    shares = [row[part] for part in (*training.PARTS, "other")]
+    assert sum(shares) == pytest.approx(1.0) and min(shares) > 0.0
