@@ -17,10 +17,13 @@ from benchmark.progress import counted
 from recsim_env.env import RecVectorEnv
 from recsim_env.errors import InvalidParameter, RunFolderError
 from recsim_env.files import check_place
+from recsim_env.layout import build_layout
 from recsim_env.logs import Interactions, check_rounds, log_steps, write_logs
+from recsim_env.scenario import Scenario
 from recsim_env.simulator import Options
 
 FILE, BEGINNING = ".parquet", b"PAR1"  # of Parquet files
+MOST_NUMBERS = 1_000_000_000  # of the observations of a step: 4 GB
 TOLD = 20  # times that the progress of one file is told
 
 
@@ -51,10 +54,25 @@ def run_collect(what: Collection, sessions: int, steps: int, users: int, out: Pa
 def write_steps(what: Collection, policy: Logged, steps: int, users: int, out: Path) -> int:
     """Rows of a file: so many steps of users side by side."""
     check_rounds(steps, users)
+    check_users(what.world(), users)
     envs = RecVectorEnv(what.world(), users, Options(**what.options(policy)))
     observation, _ = envs.reset(seed=what.seed)
     logs = log_steps(envs, policy, steps // users, np.random.default_rng(what.seed), observation)
     return write_logs(out, told(logs, steps // users))
+
+
+def check_users(world: Scenario, users: int) -> None:
+    """Refuse users whose observations cannot be held, those of one step.
+
+    Raises:
+        InvalidParameter: there are too many.
+    """
+    width = build_layout(world, observe="partial", history=0, totals=False).width
+    if users * width > MOST_NUMBERS:
+        raise InvalidParameter(
+            f"--users {users:,}, whose observations are {width:,} numbers each, are too many side by side; log fewer, "
+            "or --sessions"
+        )
 
 
 def told(logs: Iterator[Interactions], count: int) -> Iterator[Interactions]:

@@ -31,7 +31,7 @@ BAD = [
     ("collect WORLD --out y.parquet --sessions 5 --steps 5", "give --sessions N or --steps N"),
     ("collect WORLD --out y.parquet --sessions 5 --agent dqn", "dqn learns: give the folder of a trained one"),
     ("collect WORLD --out y.parquet --steps 5 --users 0", "--users must be 1 or more, not 0"),
-    ("collect WORLD --out y.parquet --sessions 900000000", "is too large; log fewer"),
+    ("collect WORLD --out y.parquet --steps 900000000 --users 900000000", "are too many side by side; log fewer"),
 ]
 
 
