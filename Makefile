@@ -13,7 +13,7 @@ test: $(READY) check  ## style, types, what a step costs, and tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # Options: WORLD=interest_evolution, QUICK=1, DATA=ml-latest-small.zip (movielens is left out without it).
-results: $(READY)  ## every agent in four worlds: docs/results.md (90 minutes a world; QUICK=1: an hour in all)
+results: $(READY)  ## every agent in four worlds: docs/results.md (one to two and a half hours a world; QUICK=1: an hour in all)
 	$(BIN)/recsim-env results $(if $(WORLD),--worlds $(WORLD)) $(if $(QUICK),--quick) $(if $(DATA),--data $(DATA)) \
 		--out runs/results$(if $(QUICK),-quick) --report docs/results.md
 
