@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -41,23 +42,27 @@ def run_collect(what: Collection, sessions: int, steps: int, users: int, out: Pa
         if value < low:
             raise InvalidParameter(f"--{option} must be {low} or more, not {value}")
     check_out(out, steps, executor)
-    policy = what.policy()
+    world, policy = what.world(), what.policy()
+    options = what.options(policy)
     with one_thread():
         if steps:
-            rows, people = write_steps(what, policy, steps, users, out), users
+            rows = write_steps(world, policy, options, steps, users, what.seed, out)
+        elif out.suffix == FILE:
+            rows = write_sessions(world, policy, options, sessions, what.seed, out)
         else:
-            write = write_sessions if out.suffix == FILE else write_folder
-            rows, people = write(what, policy, sessions, out, executor), sessions
-    print(f"{out}: {rows:,} user-steps of {people:,} users, slates by {policy.name}")
+            rows = write_folder(what, policy, options, sessions, out, executor)
+    print(f"{out}: {rows:,} user-steps of {sessions or users:,} users, slates by {policy.name}")
 
 
-def write_steps(what: Collection, policy: Logged, steps: int, users: int, out: Path) -> int:
+def write_steps(
+    world: Scenario, policy: Logged, options: dict[str, Any], steps: int, users: int, seed: int, out: Path
+) -> int:
     """Rows of a file: so many steps of users side by side."""
     check_rounds(steps, users)
-    check_users(what.world(), users)
-    envs = RecVectorEnv(what.world(), users, Options(**what.options(policy)))
-    observation, _ = envs.reset(seed=what.seed)
-    logs = log_steps(envs, policy, steps // users, np.random.default_rng(what.seed), observation)
+    check_users(world, users)
+    envs = RecVectorEnv(world, users, Options(**options))
+    observation, _ = envs.reset(seed=seed)
+    logs = log_steps(envs, policy, steps // users, np.random.default_rng(seed), observation)
     return write_logs(out, told(logs, steps // users))
 
 
@@ -84,14 +89,15 @@ def told(logs: Iterator[Interactions], count: int) -> Iterator[Interactions]:
                 tell("steps of all users", done, count)
 
 
-def write_sessions(what: Collection, policy: Logged, sessions: int, out: Path, executor: Local | Ray) -> int:
+def write_sessions(
+    world: Scenario, policy: Logged, options: dict[str, Any], sessions: int, seed: int, out: Path
+) -> int:
     """Rows of a file: first sessions."""
-    world, options = what.world(), what.options(policy)
 
     def logs() -> Iterator[Interactions]:
         with counted() as tell:
             for first, count in blocks_of(sessions):
-                yield from sessions_from(world, policy, options, first, count, what.seed)
+                yield from sessions_from(world, policy, options, first, count, seed)
                 tell("sessions", first + count, sessions)
 
     return write_logs(out, logs())

@@ -28,7 +28,9 @@ MARK = "collect.json"  # what the folder holds
 Paths = dict[tuple[int, int], Path]  # of blocks: the first user and how many
 
 
-def write_folder(what: Collection, policy: Logged, sessions: int, out: Path, executor: Local | Ray) -> int:
+def write_folder(
+    what: Collection, policy: Logged, options: dict[str, Any], sessions: int, out: Path, executor: Local | Ray
+) -> int:
     """Log first sessions, those that are not there yet.
 
     Returns:
@@ -40,8 +42,9 @@ def write_folder(what: Collection, policy: Logged, sessions: int, out: Path, exe
     with claimed(what, sessions, out), counted() as tell:
         paths = {block: out / f"users-{block[0]:010d}.parquet" for block in blocks_of(sessions)}
         missing = {block: path for block, path in paths.items() if not path.exists()}
+        written = write_blocks(what, policy, options, missing, executor)
         try:
-            for done, path in enumerate(write_blocks(what, policy, missing, executor), 1 + len(paths) - len(missing)):
+            for done, path in enumerate(written, 1 + len(paths) - len(missing)):
                 tell(path.name, done, len(paths))
         except KeyboardInterrupt:
             print("stopped; what was logged is kept, and the same command goes on from there", file=sys.stderr)
@@ -49,9 +52,10 @@ def write_folder(what: Collection, policy: Logged, sessions: int, out: Path, exe
         return sum(pq.read_metadata(path).num_rows for path in paths.values())
 
 
-def write_blocks(what: Collection, policy: Logged, paths: Paths, executor: Local | Ray) -> Iterator[Path]:
+def write_blocks(
+    what: Collection, policy: Logged, options: dict[str, Any], paths: Paths, executor: Local | Ray
+) -> Iterator[Path]:
     """Each file, when it is whole."""
-    options = what.options(policy)
     if isinstance(executor, Ray):
         run = Run(what.scenario, what.parameters, policy.name, what.settings, what.seed, 0, 1)
         contents = executor.with_agent(policy.agent, log_elsewhere, [(run, options, *block) for block in paths])

@@ -53,14 +53,17 @@ def in_groups(parts: Iterable[Arrays]) -> Iterator[Arrays]:
         waiting.append(part)
         size += sum(values.size for values in part.values())
         if size >= GROUP:
-            yield joined(waiting)
+            yield stack(waiting)
             waiting, size = [], 0
     if waiting:
-        yield joined(waiting)
+        yield stack(waiting)
 
 
-def joined(parts: Sequence[Arrays]) -> Arrays:
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+def stack(parts: list[Any]) -> Any:
+    """The parts one after another; of dictionaries, key by key."""
+    if isinstance(parts[0], dict):
+        return {key: stack([part[key] for part in parts]) for key in parts[0]}
+    return np.concatenate(parts)
 
 
 def table_of(arrays: Arrays) -> pa.Table:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from recsim_env.array_files import check_memory, read_arrays, write_arrays
+from recsim_env.array_files import check_memory, read_arrays, stack, write_arrays
 from recsim_env.env import Observation
 from recsim_env.errors import DataError
 
@@ -210,10 +210,3 @@ def log_step(
         terminated=terminated,
         truncated=truncated,
     ), after
-
-
-def stack(parts: list[Any]) -> Any:
-    """The parts one after another; of dictionaries, key by key."""
-    if isinstance(parts[0], dict):
-        return {key: stack([part[key] for part in parts]) for key in parts[0]}
-    return np.concatenate(parts)

@@ -81,6 +81,12 @@ def test_another_log_is_refused(
     assert json.loads((tmp_path / "logs" / "collect.json").read_text())["sessions"] == 20
 
 
+@pytest.mark.parametrize("mistake", ["--seen-by no_such_agent", "--agent dqn", "--set no_such=1"])
+def test_a_mistake_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mistake: str) -> None:
+    assert collect(monkeypatch, f"--sessions 20 --out {tmp_path / 'logs'} {mistake}") == 2
+    assert not (tmp_path / "logs").exists()
+
+
 def test_a_log_larger_than_memory_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert collect(monkeypatch, f"--sessions 20 --out {tmp_path / 'log.parquet'}") == 0
     log = Interactions.from_parquet(tmp_path / "log.parquet")
