@@ -120,16 +120,21 @@ class Training(OffPolicyTraining):
         self.remember(t, {**now, "users": users(t.observation), "shown": shown}, following)
 
     def update(self) -> dict[str, Tensor]:
-        network = self.agent.network
         places = self.replay.draw(self.config.batch, self.generator)
-        batch = self.replay[places]
-        offered = self._part(batch, "offered_") if self.config.dueling else (None, None)
-        errors = network.of_some(batch["users"], batch["shown"], *offered).mean(1) - self._targets(batch)
         beta = self.config.importance + (1.0 - self.config.importance) * self.share
-        loss = (self.replay.weights(places, beta) * errors.square()).mean()
+        found = self.learn(places, self.replay.weights(places, beta))
+        self.replay.tell(places, found.pop("errors"))
+        return found
+
+    def learn_from(self, places: Tensor, *more: Tensor) -> dict[str, Tensor]:
+        """See `OffPolicyTraining`; `more` are the transitions' weights (n,)."""
+        batch, (weights,) = self.replay[places], more
+        offered = self._part(batch, "offered_") if self.config.dueling else (None, None)
+        values = self.agent.network.of_some(batch["users"], batch["shown"], *offered).mean(1)
+        errors = values - self._targets(batch)
+        loss = (weights * errors.square()).mean()
         self.descend(loss)
-        self.replay.tell(places, errors.detach())
-        return {"train/loss": loss.detach()}
+        return {"train/loss": loss.detach(), "errors": errors.detach()}
 
     def _part(self, batch: Mapping[str, Tensor], prefix: str) -> tuple[Tensor, Tensor]:
         """Features (n, K, F) of candidates in a batch, and which of them are allowed."""

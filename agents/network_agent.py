@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from agents.networks import Features
 from agents.torch_tools import find_device, moments_of, set_moments, set_weights, weights_of
@@ -33,10 +33,14 @@ class NetworkAgent(Agent):
         self.features, self.reward_scale = Features(spec, self.device, means=means), 1.0
 
     def learn_with(self, network: nn.Module, *, fused: bool = False) -> None:
-        """Take a network, its first weights drawn, to the device, and give it an optimiser."""
-        self.network = network.to(self.device)
+        """Take a network, its first weights drawn, to the device, and give it an optimiser.
+
+        On a GPU all that changes in the optimiser lies there, so that a CUDA graph of its steps can be replayed.
+        """
+        self.network, config, on_gpu = network.to(self.device), self.config, self.device.type == "cuda"
+        rate = torch.tensor(config.learning_rate, device=self.device) if on_gpu else config.learning_rate
         self.optimiser = torch.optim.AdamW(
-            network.parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay, fused=fused
+            network.parameters(), rate, weight_decay=config.weight_decay, fused=fused or on_gpu, capturable=on_gpu
         )
 
     @property
@@ -46,8 +50,12 @@ class NetworkAgent(Agent):
 
     def slow(self, left: float) -> None:
         """Set the learning rate for a share `left` of the budget: it falls to a tenth."""
+        rate = self.config.learning_rate * (0.1 + 0.9 * left)
         for group in self.optimiser.param_groups:
-            group["lr"] = self.config.learning_rate * (0.1 + 0.9 * left)
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
 
     @classmethod
     def options(cls, config: Any) -> dict[str, Any]:

@@ -26,6 +26,7 @@ class Features:
         self.encoder, self.device = Encoder(spec, leave_out, means=means), device
         self.user_width, self.item_width = self.encoder.user_width, self.encoder.item_width
         self.user_scale, self.item_scale = Standardiser(self.user_width), Standardiser(self.item_width)
+        self._fitted: np.ndarray | None = None  # the item_scale.mean that _scale and _mean are of
 
     def fit(self, observations: Sequence[Observation]) -> None:
         """Take means and deviations from what was seen first."""
@@ -52,10 +53,11 @@ class Features:
 
     def raw_items(self, items: Tensor) -> Tensor:
         """Items' features as they are, from standardised ones."""
-        scale, mean = (
-            torch.as_tensor(part, device=self.device) for part in (self.item_scale.scale, self.item_scale.mean)
-        )
-        return items * scale + mean
+        if self._fitted is not self.item_scale.mean:  # once: a copy to a GPU cannot be part of a CUDA graph
+            parts = self.item_scale.scale, self.item_scale.mean
+            self._scale, self._mean = (torch.as_tensor(part, device=self.device) for part in parts)
+            self._fitted = self.item_scale.mean
+        return items * self._scale + self._mean
 
     def allowed(self, observation: Observation) -> Tensor:
         """(n, C) bool: which candidates the mask allows."""

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from agents.cuda_graphs import Repeated
 from agents.experience import Transition, check_discount, interact
 from agents.network_agent import NetworkAgent
 from agents.random_slates import RandomSlates
@@ -87,6 +88,7 @@ class OffPolicyTraining(ABC):
         self.sampling = np.random.default_rng([self.config.seed, agent.played, 2])
         self.generator = seeded(int(own.integers(2**62)), agent.device)
         self.target = deepcopy(agent.network).requires_grad_(False)
+        self.learn = Repeated(self.learn_from, agent.device)
 
     @property
     def share(self) -> float:
@@ -129,7 +131,11 @@ class OffPolicyTraining(ABC):
 
     @abstractmethod
     def update(self) -> dict[str, Tensor]:
-        """One step of the optimiser; losses by the name of their curve."""
+        """Draw from the replay and `learn` from it; losses by the name of their curve."""
+
+    @abstractmethod
+    def learn_from(self, places: Tensor, *more: Tensor) -> dict[str, Tensor]:
+        """One step of the optimiser, from the replay's places (n,) and what else was drawn; see `Repeated`."""
 
     def remember(self, t: Transition, now: dict[str, Tensor], following: dict[str, Tensor]) -> None:
         """Put the step that is now N steps ago into the replay, with what came of it."""

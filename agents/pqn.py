@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from agents.cuda_graphs import Repeated
 from agents.experience import check_discount, with_final
 from agents.network_agent import NetworkAgent
 from agents.returns import lambda_returns
@@ -143,6 +144,7 @@ class Training:
         self.config: PQNConfig = agent.config
         self.rng = np.random.default_rng([self.config.seed, agent.played])
         self.generator = seeded(int(self.rng.integers(2**62)), agent.device)
+        self.descend = Repeated(self._descend, agent.device)
         self.begins, self.rounds, self.played = agent.played == 0, steps // envs.num_envs, 0
         if self.rounds < 2:
             raise AgentError(f"pqn needs a budget of two steps of its {envs.num_envs} users at least, not {steps}")
@@ -233,16 +235,20 @@ class Training:
 
     def _learn(self, users: Tensor, shown: Tensor, returns: Tensor) -> None:
         """Some epochs of minibatches."""
-        network, optimiser = self.agent.network, self.agent.optimiser
         self.agent.slow(1.0 - self.share)
         losses = []
         for _ in range(self.config.epochs):
             order = torch.randperm(len(returns), generator=self.generator, device=returns.device)
             for rows in torch.split(order, self.config.batch):
-                loss = nn.functional.mse_loss(network(users[rows], shown[rows]).mean(1), returns[rows])
-                optimiser.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
-                nn.utils.clip_grad_norm_(network.parameters(), 10.0)
-                optimiser.step()
-                losses.append(loss.detach())
+                losses.append(self.descend(users[rows], shown[rows], returns[rows])["loss"])
         self.log.scalar("train/loss", float(torch.stack(losses).mean()))
+
+    def _descend(self, users: Tensor, shown: Tensor, returns: Tensor) -> dict[str, Tensor]:
+        """One step of the optimiser toward the returns (n,) of what was shown."""
+        network, optimiser = self.agent.network, self.agent.optimiser
+        loss = nn.functional.mse_loss(network(users, shown).mean(1), returns)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(network.parameters(), 10.0)
+        optimiser.step()
+        return {"loss": loss.detach()}

@@ -180,8 +180,19 @@ class Training(OffPolicyTraining):
         self.remember(t, now, after)
 
     def update(self) -> dict[str, Tensor]:
-        batch = self.replay[self.replay.draw(self.config.batch, self.generator)]
-        shown, targets = self._offer(batch, "shown_"), self._targets(batch)
+        places = self.replay.draw(self.config.batch, self.generator)
+        return self.learn(places, *(self._explored(len(places)) if self.config.target == Target.SARSA else ()))
+
+    def _explored(self, count: int) -> tuple[Tensor, Tensor]:
+        """(count, K) what random slates are ranked by, and (count,) bool: who follows them."""
+        shape, device = (count, self.replay.parts["next_allowed"].shape[1]), self.agent.device
+        chance = torch.rand(shape, generator=self.generator, device=device)
+        return chance, torch.rand(count, generator=self.generator, device=device) < self.epsilon
+
+    def learn_from(self, places: Tensor, *more: Tensor) -> dict[str, Tensor]:
+        """See `OffPolicyTraining`; `more` is what SARSA explores with."""
+        batch = self.replay[places]
+        shown, targets = self._offer(batch, "shown_"), self._targets(batch, *more)
         losses = self.agent.network.losses(shown, batch["clicked"], batch["paid"], targets)
         self.descend(torch.stack(list(losses.values())).sum())
         return {f"train/{name}": loss.detach() for name, loss in losses.items()}
@@ -197,15 +208,13 @@ class Training(OffPolicyTraining):
         return Offer(users, items, allowed, kept.get("logits"), self.agent.features.raw_items(items), profiles)
 
     @torch.no_grad()
-    def _targets(self, batch: Mapping[str, Tensor]) -> Tensor:
+    def _targets(self, batch: Mapping[str, Tensor], *explored: Tensor) -> Tensor:
         """r + discount times the target network's value of what follows: the network's best slate, or also others."""
         following = self._offer(batch, "next_")
         slates = self.agent.network.best(following, self.agent.spec.slate_size)
-        if self.config.target == Target.SARSA:
-            chance = torch.rand(following.allowed.shape, generator=self.generator, device=self.agent.device)
-            explored = torch.rand(len(slates), generator=self.generator, device=self.agent.device) < self.epsilon
-            drawn = ranks(chance, following.allowed, slates.shape[1])
-            slates = torch.where(explored[:, None], drawn, slates)
+        if explored:
+            chance, those = explored
+            slates = torch.where(those[:, None], ranks(chance, following.allowed, slates.shape[1]), slates)
         values = self.target.value(following, slates)
         return batch["rewards"] + batch["discounts"] * values
 

@@ -46,8 +46,9 @@ class Offer(NamedTuple):
         return Offer(self.users[users], items, self.allowed[users], logits, raw, self.profiles[users])
 
     def parts(self) -> Iterator[Offer]:
-        """Some users at a time, so that a processor's cache holds what is computed of them."""
-        return map(self.rows, some_at_a_time(*self.allowed.shape))
+        """Some users at a time, as many as are best scored at once."""
+        users, candidates = self.allowed.shape
+        return map(self.rows, some_at_a_time(users, candidates, self.users.device))
 
 
 def take(values: Tensor, slates: Tensor) -> Tensor:

@@ -16,7 +16,9 @@ from agents.encoding import Encoder
 from agents.networks import Features
 from recsim_env.env import Observation
 
-PAIRS = 16_384  # of users and candidates scored at once: their activations fit a cache, which is several times faster
+# Pairs of users and candidates scored at once. A processor's cache holds the activations of these, which is several
+# times faster; a GPU wants many at once, and its memory holds these.
+PAIRS = {"cpu": 16_384, "cuda": 1 << 21}
 SCALED_ROWS = 200_000  # users, and candidates, that the scales are fitted to at most
 
 
@@ -58,14 +60,14 @@ def best_value(scores: Tensor, allowed: Tensor, places: int) -> Tensor:
 def in_parts(network: nn.Module, users: Tensor, items: Tensor, *more: Tensor) -> Tensor:
     """What `network` gives for users (n, …), items (n or 1, K, F) and more (n, …), some users at a time."""
     found = []
-    for rows in some_at_a_time(len(users), items.shape[1]):
+    for rows in some_at_a_time(len(users), items.shape[1], users.device):
         found.append(
             network(users[rows], items if len(items) == 1 else items[rows], *(values[rows] for values in more))
         )
     return torch.cat(found)
 
 
-def some_at_a_time(users: int, candidates: int) -> list[slice]:
-    """Users in parts that a processor's cache holds with their candidates."""
-    together = max(1, PAIRS // candidates)
+def some_at_a_time(users: int, candidates: int, device: torch.device) -> list[slice]:
+    """Users in parts that are best scored at once, with their candidates, on a device."""
+    together = max(1, PAIRS[device.type] // candidates)
     return [slice(start, start + together) for start in range(0, users, together)]

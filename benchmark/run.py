@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -103,20 +104,31 @@ def train(run: Run, scenario: Scenario, write: Callable[[Scalars, int], None], t
 
 
 @contextmanager
-def counted_updates() -> Iterator[list[int]]:
-    """One number: the optimiser's steps in the block, of whatever torch optimiser."""
+def counted_updates() -> Iterator[Callable[[], int]]:
+    """Tells the steps of torch's optimisers in the block so far.
+
+    By their own count, where they keep one: what is replayed as a CUDA graph calls no hook.
+    """
     import torch.optim.optimizer as torch_optimizer
 
-    count = [0]
+    called: Counter[Any] = Counter()
+    before: dict[Any, int] = {}
 
     def add(optimizer: Any, args: Any, kwargs: Any) -> None:
-        count[0] += 1
+        if optimizer not in called:
+            before[optimizer] = own_count(optimizer) - 1
+        called[optimizer] += 1
 
     handle = torch_optimizer.register_optimizer_step_post_hook(add)
     try:
-        yield count
+        yield lambda: sum(max(calls, own_count(one) - before[one]) for one, calls in called.items())
     finally:
         handle.remove()
+
+
+def own_count(optimizer: Any) -> int:
+    """The steps that an optimiser counted itself, 0 where it counts none."""
+    return next((int(state["step"]) for state in optimizer.state.values() if "step" in state), 0)
 
 
 def execute(run: Run, out: Path, tell: Tell, threads: int = 0) -> None:
@@ -143,7 +155,7 @@ def execute(run: Run, out: Path, tell: Tell, threads: int = 0) -> None:
             began, busy = time.monotonic(), time.process_time()
             agent = train(run, scenario, write, tell, threads)
             spent = {"seconds": time.monotonic() - began, "cpu_seconds": time.process_time() - busy}
-            spent["updates"] = updates[0]
+            spent["updates"] = updates()
         agent.save(part / "agent")
         result = evaluate(
             agent, scenario, users=run.users, seed=run.seed, purpose=Purpose.TEST, threads=threads, observe=run.observe

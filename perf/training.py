@@ -4,7 +4,7 @@
 
 Each agent is trained as often as there are repeats, in turn with the others, and without evaluations. The table has the
 user-steps a second (median, lowest and highest) and what share of the time each part takes; on a GPU every part waits
-for what it started there, and one more training tells what share of the time the GPU computed.
+for what it started there, and 32 steps in the middle of one more training tell what share of the time the GPU computes.
 """
 
 from __future__ import annotations
@@ -85,27 +85,70 @@ def watched(watch: Stopwatch, agent: str) -> Iterator[None]:
             setattr(kind, name, function)
 
 
-def train(run: Run, watch: Stopwatch | None = None) -> float:
-    """Seconds that a training takes; where it is watched, by its parts too."""
+class Window:
+    """What share of the time the GPU computes while `STEPS` steps of all users are played, from half of them on.
+
+    Whole rounds of learning fall into it; to profile a whole training takes minutes.
+    """
+
+    STEPS = 32  # two rollouts of pqn
+
+    def __init__(self, steps: int) -> None:
+        self.first, self.played, self.share = max(1, (steps - self.STEPS) // 2), 0, float("nan")
+        self.profile = torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA])
+        self.began = 0.0
+
+    def around(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        """The function that steps all users, counted."""
+
+        def counted(*args: Any) -> Any:
+            if self.played == self.first:
+                self.profile.start()
+                torch.cuda.synchronize()
+                self.began = time.perf_counter()
+            if self.played == self.first + self.STEPS:
+                torch.cuda.synchronize()
+                seconds = time.perf_counter() - self.began
+                self.profile.stop()
+                self.share = sum(event.self_device_time_total for event in self.profile.key_averages()) / 1e6 / seconds
+            self.played += 1
+            return step(*args)
+
+        return counted
+
+
+def prepared(run: Run) -> tuple[Any, Any]:
+    """An agent, and users to train it with."""
     kind, config = agent_class(run.agent), run.config()
-    envs: Any = InteractionBudget(training_envs(kind, config, run.world(), run.seed, 0, run.observe), run.steps)
-    agent = kind(config, WorldSpec.of(envs))
-    if watch is None:
-        began = time.perf_counter()
-        agent.train(envs, run.steps, NoLog())
-        return time.perf_counter() - began
-    envs.step = watch.timed("simulation", envs.step)
-    with watched(watch, run.agent):
-        began = watch.began = time.perf_counter()
-        watch.timed("other", agent.train)(envs, run.steps, NoLog())
+    envs = InteractionBudget(training_envs(kind, config, run.world(), run.seed, 0, run.observe), run.steps)
+    return kind(config, WorldSpec.of(envs)), envs
+
+
+def train(run: Run) -> float:
+    """Seconds that a training takes."""
+    agent, envs = prepared(run)
+    began = time.perf_counter()
+    agent.train(envs, run.steps, NoLog())
     return time.perf_counter() - began
 
 
+def shares(run: Run, cuda: bool) -> dict[str, float]:
+    """What share of a training's time each part takes."""
+    (agent, envs), watch = prepared(run), Stopwatch(cuda)
+    envs.step = watch.timed("simulation", envs.step)
+    with watched(watch, run.agent):
+        watch.began = time.perf_counter()
+        watch.timed("other", agent.train)(envs, run.steps, NoLog())
+    return {part: watch.seconds[part] / watch.seconds.total() for part in (*PARTS, "other")}
+
+
 def computed(run: Run) -> float:
-    """What share of a training's time the GPU computed."""
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
-        seconds = train(run)
-    return sum(event.self_device_time_total for event in profile.key_averages()) / 1e6 / seconds
+    """What share of a training's time the GPU computes."""
+    agent, envs = prepared(run)
+    window = Window(run.steps // envs.num_envs)
+    envs.step = window.around(envs.step)
+    agent.train(envs, run.steps, NoLog())
+    return window.share
 
 
 def measure(runs: dict[str, Run], repeats: int, cuda: bool) -> dict[str, dict[str, Any]]:
@@ -118,10 +161,8 @@ def measure(runs: dict[str, Run], repeats: int, cuda: bool) -> dict[str, dict[st
             rates[label].append(run.steps / train(run))
     found: dict[str, dict[str, Any]] = {}
     for label, run in runs.items():
-        watch = Stopwatch(cuda)
-        train(run, watch)
-        shares = {part: watch.seconds[part] / watch.seconds.total() for part in (*PARTS, "other")}
-        found[label] = {"user_steps_a_second": rates[label], **shares} | ({"gpu": computed(run)} if cuda else {})
+        found[label] = {"user_steps_a_second": rates[label], **shares(run, cuda)}
+        found[label] |= {"gpu": computed(run)} if cuda else {}
     return found
 
 
@@ -132,8 +173,8 @@ def table(found: dict[str, dict[str, Any]], where: str) -> Table:
     drawn = Table(*columns, title=f"interest_evolution, slate of 1, {where}")
     for label, row in found.items():
         rates = row["user_steps_a_second"]
-        shares = [f"{100.0 * row[part]:.0f} %" for part in (*PARTS, "other", *(("gpu",) if gpu else ()))]
-        drawn.add_row(label, f"{statistics.median(rates):,.0f} ({min(rates):,.0f} to {max(rates):,.0f})", *shares)
+        parts = [f"{100.0 * row[part]:.0f} %" for part in (*PARTS, "other", *(("gpu",) if gpu else ()))]
+        drawn.add_row(label, f"{statistics.median(rates):,.0f} ({min(rates):,.0f} to {max(rates):,.0f})", *parts)
     return drawn
 
 
