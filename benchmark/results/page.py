@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark.rankings import decimals
-from benchmark.results.plan import REFERENCES, ROUNDS, SUPERVISED, WORLDS
+from benchmark.results.plan import REFERENCES, ROUNDS, WORLDS, is_supervised
 from benchmark.results.tables import BUDGET, WorldResults, best_supervised, now_and_in_the_end, ranking
 from recsim_env.files import whole
 
@@ -146,15 +146,15 @@ def draw_world(panel: Any, name: str, results: WorldResults) -> None:
     spread = ranked[["immediate", "engagement"]].max() - ranked[["immediate", "engagement"]].min()
     named: list[np.ndarray] = []  # where a name stands, as shares of the panel
     for agent in sorted(map(str, ranked.index), key=lambda agent: (agent not in twins, agent not in REFERENCES)):
-        kind, place = agent.partition("@")[0], ranked.loc[agent, ["immediate", "engagement"]]
+        place = ranked.loc[agent, ["immediate", "engagement"]]
         colour = "tab:blue" if agent in twins else "tab:orange" if agent in twins.values() else "tab:gray"
-        colour = "tab:green" if kind in SUPERVISED else colour
+        colour = "tab:green" if is_supervised(agent) else colour
         panel.scatter(*place, s=18, color=colour, zorder=3)
         here = (place / spread).to_numpy(float)
         free = all((np.abs(here - there) > ROOM).any() for there in named)
         if free and agent not in twins.values() and "@rounds" not in agent:
             named.append(here)
-            panel.annotate(kind, place, (3, 3), textcoords="offset points", fontsize=7)
+            panel.annotate(agent.partition("@")[0], place, (3, 3), textcoords="offset points", fontsize=7)
     for agent, twin in twins.items():
         ends = [(ranked.loc[label, "immediate"], ranked.loc[label, "engagement"]) for label in (agent, twin)]
         panel.annotate("", ends[0], ends[1], arrowprops={"arrowstyle": "->", "color": "tab:blue", "alpha": 0.5})

@@ -11,6 +11,7 @@ from recsim_env.errors import unknown
 
 REFERENCES = ("random", "popular", "myopic_oracle", "patient_oracle")
 SUPERVISED = ("als", "item_knn", "ncf", "two_tower", "lstm", "sasrec", "autoencoder", "vae")
+NEED_IDS = ("ease",)  # supervised recommenders for items with ids alone
 ROUNDS = 4  # of those that refit after each share of the budget
 LEARNERS = ("lin_ucb", "thompson", "tabular_q", "pqn", "reinforce", "actor_critic")
 SB3 = ("sb3:PPO", "sb3:DQN")
@@ -78,6 +79,11 @@ class ResultsWorld:
         return [label for pair in self.twins().items() if pair[0] in (self.dqn, self.slate_q) for label in pair]
 
 
+def is_supervised(label: str) -> bool:
+    """Whether an agent learns from logs what is liked, and looks no step ahead."""
+    return label.partition("@")[0] in (*SUPERVISED, *NEED_IDS)
+
+
 def myopic(label: str) -> str:
     """The label of an agent with gamma 0."""
     parts = [part for part in label.split("@") if not part.startswith("gamma=")]
@@ -117,6 +123,7 @@ WORLDS = {
         "movielens",
         "People choose films by taste and fame, and stay for their quality, which shows only in the watching. Does a "
         "recommender learn what keeps them?",
+        also=("ease", f"ease@rounds={ROUNDS}"),
         without=("sb3:DQN",),
         note="sb3:DQN numbers ordered slates, of which there are too many here.",
     ),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmark.results.plan import SUPERVISED, ResultsWorld
+from benchmark.results.plan import ResultsWorld, is_supervised
 from benchmark.statistics import compare, interval
 from recsim_env.files import whole
 
@@ -72,7 +72,7 @@ def describe(results: WorldResults) -> Iterator[dict[str, object]]:
 def best_supervised(runs: pd.DataFrame) -> str:
     """The label of the supervised recommender that engages most; runs: agent, engagement."""
     means = runs.groupby("agent")["engagement"].mean()
-    return str(means[[name for name in means.index if name.partition("@")[0] in SUPERVISED]].idxmax())
+    return str(means[[name for name in means.index if is_supervised(name)]].idxmax())
 
 
 def now_and_in_the_end(results: WorldResults) -> pd.DataFrame:
@@ -83,7 +83,7 @@ def now_and_in_the_end(results: WorldResults) -> pd.DataFrame:
     recommender to which the difference's lower end is lowest.
     shown: the twin is surely not worse now, and surely worse in the end than an agent that surely beats all of those.
     """
-    supervised = [name for name in results.runs["agent"].unique() if name.partition("@")[0] in SUPERVISED]
+    supervised = [name for name in results.runs["agent"].unique() if is_supervised(name)]
     rows = []
     for agent, twin in results.twins.items():
         row: dict[str, object] = {"agent": agent}
