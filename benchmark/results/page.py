@@ -15,7 +15,7 @@ from benchmark.results.tables import BUDGET, WorldResults, best_supervised, now_
 from recsim_env.files import whole
 
 PICTURE = "results.png"
-ROOM = np.array([0.16, 0.03])  # for a name, as shares of the panel
+ROOM = np.array([0.24, 0.03])  # for a name, as shares of the panel
 HEAD = """# Results
 
 Every agent in {worlds}, evaluated on users nobody trained on, the same for all. `make results` makes this page out
@@ -154,8 +154,15 @@ def draw_world(panel: Any, name: str, results: WorldResults) -> None:
         free = all((np.abs(here - there) > ROOM).any() for there in named)
         if free and agent not in twins.values() and "@rounds" not in agent:
             named.append(here)
-            panel.annotate(agent.partition("@")[0], place, (3, 3), textcoords="offset points", fontsize=7)
+            panel.annotate(short_name(agent, twins), place, (3, 3), textcoords="offset points", fontsize=7)
     for agent, twin in twins.items():
         ends = [(ranked.loc[label, "immediate"], ranked.loc[label, "engagement"]) for label in (agent, twin)]
         panel.annotate("", ends[0], ends[1], arrowprops={"arrowstyle": "->", "color": "tab:blue", "alpha": 0.5})
+    panel.set_xmargin(0.12)  # for the names of those at the right
     panel.set(title=name, xlabel="expected reward of one slate, now", ylabel="engagement of a session, in the end")
+
+
+def short_name(agent: str, twins: Mapping[str, str]) -> str:
+    """Its kind, and its last setting where it is not the one of its kind that has a twin."""
+    kind, *settings = agent.split("@")
+    return kind if agent in twins or not settings else f"{kind}@{settings[-1]}"

@@ -107,7 +107,8 @@ WORLDS = {
         note="slate_q's settings were chosen in trials of one seed by this world's validation users; its batch, replay "
         "and 128 users side by side, so that it takes less time. The other settings with gamma 0.9 were tried with a "
         "seed of their own, after the defaults had been measured. sb3:DQN numbers ordered slates, of which there are "
-        "too many here; sb3:PPO has not been measured.",
+        "too many here; sb3:PPO has not been measured. Of the figures kept some twenty runs come from a machine with "
+        "slower cores, which their seconds show.",
     ),
     "long_term_satisfaction": ResultsWorld(
         "long_term_satisfaction:hard",
