@@ -9,6 +9,7 @@ import time
 from benchmark.evaluation import evaluate
 from benchmark.experiment import Experiment
 from benchmark.listing import table, terminal
+from benchmark.progress import counted
 from benchmark.run import Run, train
 from recsim_env.agent import agent_class
 from recsim_env.scenario import Scenario
@@ -43,11 +44,13 @@ def print_estimate(experiment: Experiment, workers: int) -> None:
     """
     worlds, cores = experiment.check(), workers or os.cpu_count() or 1
     made = table("", "world", "agent", "runs", "minutes a run", flowing=2)
-    total = 0.0
-    for run in experiment.runs()[: len(worlds) * len(experiment.agents)]:
-        count = experiment.seeds_of.get(run.agent, experiment.seeds)
-        seconds = seconds_of(run, worlds[run.scenario])
-        total += count * seconds
-        made.add_row(run.scenario, run.agent, str(count), f"{seconds / 60:.1f}")
+    total, probed = 0.0, experiment.runs()[: len(worlds) * len(experiment.agents)]
+    with counted() as tell:
+        for done, run in enumerate(probed):
+            tell(f"probing {run.agent} in {run.scenario}", done, len(probed))
+            count = experiment.seeds_of.get(run.agent, experiment.seeds)
+            seconds = seconds_of(run, worlds[run.scenario])
+            total += count * seconds
+            made.add_row(run.scenario, run.agent, str(count), f"{seconds / 60:.1f}")
     terminal().print(made)
     print(f"About {total / cores / 60:.0f} minutes with {cores} runs side by side; nothing was kept.")
