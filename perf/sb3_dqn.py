@@ -1,12 +1,12 @@
 """How long our dqn and Stable-Baselines3's DQN take to the same engagement, with a slate of 1.
 
     python perf/sb3_dqn.py [--world interest_evolution] [--steps 100000] [--seeds 5] [--out build/sb3_dqn]
-                           [--picture docs/sb3_dqn.png]
+                           [--also sb3:DQN] [--picture docs/sb3_dqn.png]
 
 Both score each candidate with one shared network. Six settings of each are tried with three seeds of their own; the
 best of each, by the median of what it ends with, is trained with other seeds. While it learns an agent is evaluated
-eleven times, with the clock stopped; seconds are those of a core. Each training is kept in a file, and a second call
-goes on from there.
+eleven times, with the clock stopped; seconds are those of a core. The level is what theirs ends with, the median of its
+seeds. Each training is kept in a file, and a second call goes on from there.
 """
 
 from __future__ import annotations
@@ -124,10 +124,15 @@ def reached(points: Curve, level: float) -> float:
     return stays
 
 
+def first_at(points: Curve, level: float) -> float:
+    """Seconds until a curve is at this level for the first time; infinite where it never is."""
+    return min((seconds for seconds, value in points if value >= level), default=float("inf"))
+
+
 def draw(world: World, curves: Mapping[str, Sequence[Curve]], level: float, picture: Path) -> None:
     figure = Figure((8, 4), dpi=120, layout="constrained")
     axis = figure.subplots()
-    for (label, several), colour in zip(curves.items(), ("#4477aa", "#ee6677"), strict=True):
+    for (label, several), colour in zip(curves.items(), ("#4477aa", "#ee6677", "#bbbbbb"), strict=False):
         for number, points in enumerate(several):
             axis.plot(*zip(*points, strict=True), color=colour, label=label if number == 0 else None)
     axis.axhline(level, color="#bbbbbb", lw=1, ls="--")
@@ -138,12 +143,15 @@ def draw(world: World, curves: Mapping[str, Sequence[Curve]], level: float, pict
 
 
 def table(curves: Mapping[str, Sequence[Curve]], level: float) -> Table:
-    """A row an agent: the end of each seed, and the time to the level."""
-    drawn = Table("agent", "engagement in the end, by seed", "seconds", f"seconds to {level:.1f}, by seed")
+    """A row an agent: the end of each seed, the seconds of a training, and those to the level, seed by seed."""
+    drawn = Table("agent", "in the end, by seed", "seconds", f"at {level:.1f} first", "median", "for good", "median")
     for label, several in curves.items():
-        ends = ", ".join(f"{points[-1][1]:.1f}" for points in several)
-        times = ", ".join(f"{reached(points, level):.0f}" for points in several)
-        drawn.add_row(label, ends, f"{statistics.median(points[-1][0] for points in several):.0f}", times)
+        cells = [", ".join(f"{points[-1][1]:.1f}" for points in several)]
+        cells.append(f"{statistics.median(points[-1][0] for points in several):.0f}")
+        for when in (first_at, reached):
+            times = [when(points, level) for points in several]
+            cells += [", ".join(f"{seconds:.0f}" for seconds in times), f"{statistics.median(times):.1f}"]
+        drawn.add_row(label, *cells)
     return drawn
 
 
@@ -154,26 +162,26 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=100_000)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=Path("build/sb3_dqn"), help="the folder of the trainings")
+    parser.add_argument("--also", default="", help="a label to set beside them, whatever the trial says")
     parser.add_argument("--picture", type=Path, help="a PNG file for the curves")
     arguments = parser.parse_args()
     world, out, steps = WORLDS[arguments.world], arguments.out, arguments.steps
     random, oracle = (reference(world.run(label, 0, steps)) for label in ("random", "patient_oracle"))
     theirs = best_of(THEIRS, world, steps, out)
     ours = best_of([world.ours + more for more in OURS], world, steps, out)
+    also = [label for label in (arguments.also,) if label]
     curves = {
         label: [kept_curve(out, world.run(label, seed, steps)) for seed in range(arguments.seeds)]
-        for label in (theirs, ours)
+        for label in (theirs, ours, *also)
     }
     level = statistics.median(points[-1][1] for points in curves[theirs])
     share = (level - random) / (oracle - random)
-    console = Console(width=150)
+    console = Console(width=170)
     console.print(table(curves, level))
     console.print(
         f"random {random:.1f}, patient_oracle {oracle:.1f}: {theirs} ends {100 * share:.0f} % of the way, median of "
         "its seeds"
     )
-    took = {label: statistics.median(reached(points, level) for points in several) for label, several in curves.items()}
-    console.print(f"seconds to {level:.1f}, medians: " + ", ".join(f"{label} {s:.0f}" for label, s in took.items()))
     if arguments.picture:
         draw(world, curves, level, arguments.picture)
 
