@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -62,3 +63,28 @@ def test_the_parts_of_a_training_are_the_whole(monkeypatch: pytest.MonkeyPatch, 
     row = json.loads(out.read_text())["agents"]["dqn"]
     shares = [row[part] for part in (*training.PARTS, "other")]
     assert sum(shares) == pytest.approx(1.0) and min(shares) > 0.0
+
+
+def test_what_a_gpu_computes_is_asked_of_a_window_in_the_middle(monkeypatch: pytest.MonkeyPatch) -> None:
+    training, asked = script("training"), list[tuple[str, int]]()
+    played = 0
+
+    class Profile:
+        def start(self) -> None:
+            asked.append(("start", played))
+
+        def stop(self) -> None:
+            asked.append(("stop", played))
+
+        def key_averages(self) -> list[SimpleNamespace]:
+            return [SimpleNamespace(self_device_time_total=3e6), SimpleNamespace(self_device_time_total=1e6)]
+
+    monkeypatch.setattr("torch.cuda.synchronize", lambda: None)
+    monkeypatch.setattr("torch.profiler.profile", lambda activities: Profile())
+    monkeypatch.setattr(training.time, "perf_counter", lambda: 0.25 * played)  # a step takes a quarter of a second
+    window = training.Window(100)
+    step = window.around(lambda slates: slates)
+    for played in range(100):
+        assert step(played) == played
+    assert asked == [("start", 34), ("stop", 34 + window.STEPS)]
+    assert window.share == 4.0 / (0.25 * window.STEPS)
