@@ -3,7 +3,7 @@
     python perf/dqn_ablation.py [--seeds 3] [--steps 200000] [--users 2000]
 
 Prints a table (Markdown): mean engagement of test users over seeds with its 95 % interval (Student's t), the paired
-difference to plain DQN, and the seconds that training took. Plain is without double targets, which are on by default.
+difference to plain DQN, and a core's seconds of training. Plain is without double targets, which are on by default.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ VARIANTS = {
 
 
 def measure(settings: dict[str, Any], seed: int, steps: int, users: int) -> tuple[float, float]:
-    """Engagement of test users after training, and the seconds of training."""
+    """Engagement of test users after training, and the seconds of a core that training took."""
     run = Run("interest_evolution", {"slate_size": 1, "num_candidates": 10}, "dqn", settings, seed, steps, users)
     kind, config, world = agent_class(run.agent), run.config(), run.world()
     envs = training_envs(kind, config, world, seed, 0)
-    agent, began = kind(config, WorldSpec.of(envs)), time.monotonic()
+    agent, began = kind(config, WorldSpec.of(envs)), time.process_time()
     agent.train(InteractionBudget(envs, steps), steps, NoLog())
-    took = time.monotonic() - began
+    took = time.process_time() - began
     return evaluate(agent, world, users=users, seed=seed, purpose=Purpose.TEST).summary["engagement"], took
 
 
