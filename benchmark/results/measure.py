@@ -110,7 +110,7 @@ def run_results(worlds: str, quick: bool, data: str, out: Path, report: Path, wo
             print("movielens is left out: give --data, the folder or zip of your ratings", file=sys.stderr)
             continue
         print(f"{name}: {WORLDS[name].question}", flush=True)
-        before = kept_figures(name, kept, WORLDS[name].experiment(quick, data)) if only else None
+        before = kept_figures(name, kept, WORLDS[name].experiment(quick, data, only)) if only else None
         measured = measure(name, quick, data, out, workers, only)
         measured = measured if before is None else before.with_new(measured)
         kept.mkdir(parents=True, exist_ok=True)
