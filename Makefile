@@ -21,7 +21,9 @@ BOREDOM_Q = slate_q@clicks=independent@gamma=0.9@n_step=4@batch=128@replay=25000
 
 PARALLEL_Q = pqn@users=512@batch=128@epochs=1@trace=0.65
 
-results-long: $(READY)  ## slate_q in two worlds and pqn with 10 million user-steps, 5 seeds, and without their parts (hours)
+results-long: $(READY)  ## slate_q in two worlds and pqn with 30 million user-steps, 5 seeds, and without their parts (hours)
+	$(BIN)/recsim-env bench interest_evolution --seeds 5 --steps 30000000 --users 2000 --out runs/longest-parallel \
+		--set num_candidates=10 --set slate_size=1 --agents $(PARALLEL_Q)
 	$(BIN)/recsim-env bench interest_evolution --seeds 5 --steps 10000000 --users 2000 --out runs/long-parallel \
 		--set num_candidates=10 --set slate_size=1 --agents $(PARALLEL_Q),$(PARALLEL_Q)@gamma=0,myopic_oracle,random
 	$(BIN)/recsim-env bench interest_evolution --seeds 5 --steps 300000 --users 2000 --out runs/long \

@@ -29,10 +29,13 @@ def terminal(width: int = 110) -> Console:
 
 
 def table(title: str, *columns: str, flowing: int = 1) -> Table:
-    """An empty table; so many of its last columns may take several lines."""
+    """An empty table; so many of its last columns may take several lines, and labels of agents, which may be long.
+
+    What may not is cut where the lines are too short.
+    """
     made = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD)
     for k, column in enumerate(columns):
-        made.add_column(column, no_wrap=k < len(columns) - flowing, overflow="fold")
+        made.add_column(column, no_wrap=column != "agent" and k < len(columns) - flowing, overflow="fold")
     return made
 
 

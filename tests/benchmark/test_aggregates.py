@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from benchmark import listing
 from benchmark.aggregates import bootstrap_interval, interquartile_mean, probability_of_improvement
 from benchmark.rankings import print_across
 from benchmark.scores import NoScore, normalised, ratio, score_matrix
@@ -115,3 +116,16 @@ def test_agents_are_ranked_over_all_worlds(capsys: pytest.CaptureFixture[str]) -
     assert re.search(r"patient_oracle +1.00 \(.*\) +50 %", shown) and re.search(r"random +0.00 \(.*\) +0 %", shown)
     print_across(pd.concat(worlds).query("agent != 'random'"))
     assert "Nothing over all worlds: one: scores need" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_long_label_cuts_no_figure_off(capsys: pytest.CaptureFixture[str]) -> None:
+    label, figures = (
+        "pqn@users=512@batch=128@epochs=1@trace=0.65",
+        ("278.6 (275.3 to 281.9)", "+143.0 (+139.1 to +146.9)"),
+    )
+    made = listing.table("", "rank", "agent", "engagement", "over random, same users", "length", "clicks a step")
+    made.add_row("1", label, *figures, "203.0", "0.348")
+    listing.terminal().print(made)
+    told = capsys.readouterr().out
+    assert all(figure in told for figure in (*figures, "203.0", "0.348"))
+    assert "".join(told.split()).count("0.65") == 1 and "pqn@users=512" in told
