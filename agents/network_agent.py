@@ -43,6 +43,17 @@ class NetworkAgent(Agent):
             network.parameters(), rate, weight_decay=config.weight_decay, fused=fused or on_gpu, capturable=on_gpu
         )
 
+    def descend(self, loss: Tensor) -> None:
+        """One step of the optimiser, with gradients clipped (see `clip`)."""
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.clip()
+        self.optimiser.step()
+
+    def clip(self) -> None:
+        """Clip the gradient to a norm of 10."""
+        nn.utils.clip_grad_norm_(self.network.parameters(), 10.0)
+
     @property
     def widths(self) -> tuple[int, int]:
         """Numbers known of the user, and of a candidate."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from agents.cuda_graphs import Repeated
 from agents.experience import Transition, check_discount, interact
@@ -176,10 +176,7 @@ class OffPolicyTraining(ABC):
 
     def descend(self, loss: Tensor) -> None:
         """One step of the optimiser, after which the target network follows the network a little."""
-        network, optimiser = self.agent.network, self.agent.optimiser
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(network.parameters(), 10.0)
-        optimiser.step()
+        self.agent.descend(loss)
         with torch.no_grad():
-            torch._foreach_lerp_(list(self.target.parameters()), list(network.parameters()), self.config.tau)
+            target, network = (list(net.parameters()) for net in (self.target, self.agent.network))
+            torch._foreach_lerp_(target, network, self.config.tau)

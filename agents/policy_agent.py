@@ -68,10 +68,7 @@ class PolicyAgent(NetworkAgent, Ranker):
         """(n, C) the policy's logits."""
         return np.asarray(self.logits(observation).cpu().numpy())
 
-    def descend(self, loss: Tensor) -> None:
-        """One step of the optimiser; gradients are clipped to a norm of 1, since returns may have heavy tails."""
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+    def clip(self) -> None:
+        """Clip the gradient of the policy, and that of the value, to a norm of 1: returns may have heavy tails."""
         nn.utils.clip_grad_norm_(self.network.policy.parameters(), 1.0)
         nn.utils.clip_grad_norm_(self.network.value.parameters(), 1.0)
-        self.optimiser.step()

@@ -144,7 +144,7 @@ class Training:
         self.config: PQNConfig = agent.config
         self.rng = np.random.default_rng([self.config.seed, agent.played])
         self.generator = seeded(int(self.rng.integers(2**62)), agent.device)
-        self.descend = Repeated(self._descend, agent.device)
+        self.update = Repeated(self._update, agent.device)
         self.begins, self.rounds, self.played = agent.played == 0, steps // envs.num_envs, 0
         if self.rounds < 2:
             raise AgentError(f"pqn needs a budget of two steps of its {envs.num_envs} users at least, not {steps}")
@@ -240,15 +240,11 @@ class Training:
         for _ in range(self.config.epochs):
             order = torch.randperm(len(returns), generator=self.generator, device=returns.device)
             for rows in torch.split(order, self.config.batch):
-                losses.append(self.descend(users[rows], shown[rows], returns[rows])["loss"])
+                losses.append(self.update(users[rows], shown[rows], returns[rows])["loss"])
         self.log.scalar("train/loss", float(torch.stack(losses).mean()))
 
-    def _descend(self, users: Tensor, shown: Tensor, returns: Tensor) -> dict[str, Tensor]:
+    def _update(self, users: Tensor, shown: Tensor, returns: Tensor) -> dict[str, Tensor]:
         """One step of the optimiser toward the returns (n,) of what was shown."""
-        network, optimiser = self.agent.network, self.agent.optimiser
-        loss = nn.functional.mse_loss(network(users, shown).mean(1), returns)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(network.parameters(), 10.0)
-        optimiser.step()
+        loss = nn.functional.mse_loss(self.agent.network(users, shown).mean(1), returns)
+        self.agent.descend(loss)
         return {"loss": loss.detach()}

@@ -193,6 +193,9 @@ def main() -> None:
         settings = {"device": arguments.device, **dict(pair.split("=", 1) for pair in pairs)}
         world = {"slate_size": 1, "num_candidates": 10}
         runs[label] = Run("interest_evolution", world, agent, settings, 0, arguments.steps, 1)
+        fewest = (Window.STEPS + 2) * runs[label].config().users
+        if arguments.device == "cuda" and arguments.steps < fewest:
+            parser.error(f"--steps must be at least {fewest} for {label}, not {arguments.steps}")
     found = measure(runs, arguments.repeats, arguments.device == "cuda")
     where = torch.cuda.get_device_name() if arguments.device == "cuda" else f"CPU, {platform.machine()}"
     Console(width=130).print(table(found, where))

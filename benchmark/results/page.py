@@ -22,7 +22,7 @@ Every agent in {worlds}, evaluated on users nobody trained on, the same for all.
 of the figures of each run in [{folder}]({folder}); `make results WORLD=…` measures one world anew. An agent's name is
 followed by the settings that are not its defaults; `rounds={rounds}` is refitted after each share of the budget, on
 what it showed itself. Those that read texts or look at pictures (p5, content_text, content_image, llm) are left out,
-since these worlds have none; ease is where items have ids.
+since these worlds have none; ease is in movielens alone.
 
 - *engagement*: the sum of rewards of a session, mean over seeds, with Student's t interval over seeds (95 %).
 - *score*: 0 is random, 1 is `patient_oracle`, which sees everything and plans; it may be exceeded.

@@ -11,7 +11,7 @@ from recsim_env.errors import unknown
 
 REFERENCES = ("random", "popular", "myopic_oracle", "patient_oracle")
 SUPERVISED = ("als", "item_knn", "ncf", "two_tower", "lstm", "sasrec", "autoencoder", "vae")
-NEED_IDS = ("ease",)  # supervised recommenders for items with ids alone
+NEED_IDS = ("ease",)  # supervised recommenders for items with ids alone; a world names them among `also`
 ROUNDS = 4  # of those that refit after each share of the budget
 LEARNERS = ("lin_ucb", "thompson", "tabular_q", "pqn", "reinforce", "actor_critic")
 SB3 = ("sb3:PPO", "sb3:DQN")
