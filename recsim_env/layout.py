@@ -14,6 +14,7 @@ from gymnasium import spaces
 from recsim_env.errors import ScenarioError
 from recsim_env.fields import Field
 from recsim_env.scenario import Scenario
+from recsim_env.seeing import CATEGORY, NUMBER, WHOLE
 
 SPECIAL = ("id", "allowed")
 MEMORY = ("history", "history_ids", "totals")
@@ -36,10 +37,10 @@ class Plan(NamedTuple):
 
     Attributes:
         numbers: () PLAN.
-        columns: (F, 5) a row a field: its first word in the record, how many it has, categories (0: plain numbers),
-            whether whole, offset. Rows [0, user_stop) are a user's seen ones, then an item's, a response's, and the
-            hidden ones.
-        bounds: (F, 3) low and high of what is shown, and the standard deviation of its noise.
+        columns: (N, 3) a row a number: its word in the record, the offset where it is shown (of a category: where its
+            first is), and its kind. Rows [0, user_stop) are a user's seen ones, then an item's, a response's, and
+            the hidden ones.
+        bounds: (N, 3) low and high of what is shown, and the standard deviation of its noise.
     """
 
     numbers: Any
@@ -117,10 +118,12 @@ def columns_of(
     """The plan's rows for the chosen fields, offsets counted from 0; `noise` is a share of each field's range."""
     columns, bounds, offset = [], [], 0
     for field in chosen:
-        columns.append([word_of(fields, field.name), field.words, field.categories, int(field.whole), offset])
+        kind = CATEGORY if field.categories else WHOLE if field.whole else NUMBER
         low, high = field.bounds
-        bounds.append([low, high, noise * (high - low) if noise > 0 else 0.0])
-        offset += field.width
+        for word in range(word_of(fields, field.name), word_of(fields, field.name) + field.words):
+            columns.append([word, offset, kind])
+            bounds.append([low, high, noise * (high - low) if noise > 0 else 0.0])
+            offset += field.width // field.words
     return columns, bounds
 
 
@@ -216,7 +219,7 @@ def build_layout(scenario: Scenario, *, observe: str, history: int, totals: bool
         "own_items": not scenario.offer_is_fixed,
         "shows_items": not fixed,
     }
-    columns = np.array([row for rows, _ in tables for row in rows], np.int64).reshape(-1, 5)
+    columns = np.array([row for rows, _ in tables for row in rows], np.int64).reshape(-1, 3)
     limits = np.array([row for _, rows in tables for row in rows], float).reshape(-1, 3)
     record = np.array([tuple(int(numbers[name]) for name in PLAN_NAMES)], PLAN)[0]
     return Layout(tuple(build.keys), Plan(record, columns, limits), build.width)
@@ -239,14 +242,12 @@ def numbers_of(records: np.ndarray, fields: Sequence[Field], chosen: Sequence[Fi
     """(n, width): the chosen fields of records (n,), as the loop writes them into observations."""
     shown = np.zeros((len(records), sum(field.width for field in chosen)))
     everyone, words = np.arange(len(records)), records.view(np.float64).reshape(len(records), -1)
-    for (word, count, categories, whole, offset), (low, high, _) in zip(*columns_of(fields, chosen, 0.0), strict=True):
-        values = words[:, word : word + count]
-        values = values.view(np.int64) if whole else values
-        for k in range(count):
-            if categories:
-                shown[everyone, offset + k * categories + values[:, k].astype(np.int64)] = 1.0
-            else:
-                shown[:, offset + k] = np.clip(values[:, k], low, high)
+    for (word, offset, kind), (low, high, _) in zip(*columns_of(fields, chosen, 0.0), strict=True):
+        values = words[:, word] if kind == NUMBER else words[:, word].view(np.int64)
+        if kind == CATEGORY:
+            shown[everyone, offset + values] = 1.0
+        else:
+            shown[:, offset] = np.clip(values, low, high)
     return shown
 
 

@@ -11,7 +11,8 @@ from recsim_env.streams import Verb
 
 # Numbers as arguments of what is inlined: numba compiles a function anew for each plain number that stands in a call.
 NONE, ONE = np.int64(0), np.int64(1)
-WORD, COUNT, CATEGORIES, WHOLE, OFFSET = range(5)  # of a row of `Plan.columns`
+WORD, OFFSET, KIND = range(3)  # of a row of `Plan.columns`
+NUMBER, WHOLE, CATEGORY = range(3)  # its kinds
 OBSERVE = int(Verb.OBSERVE)
 
 
@@ -53,11 +54,11 @@ def build_seeing(appeal_of: Callable[..., float], mode: Mode) -> Seeing:  # noqa
             rows[i, k] = 0.0
 
     @inline
-    def value_of(columns: Any, bounds: Any, f: int, k: int, words: Any, r: int) -> float:
-        """Number k of field f of record r as a recommender sees it."""
-        x = words[r, columns[f, WORD] + k]
-        value = float(whole(x)) if columns[f, WHOLE] == 1 else x
-        return min(max(value, bounds[f, 0]), bounds[f, 1])
+    def value_of(columns: Any, bounds: Any, n: int, words: Any, r: int) -> float:
+        """Number n, no category, of record r as a recommender sees it."""
+        x = words[np.uint64(r), np.uint64(columns[n, WORD])]
+        value = float(whole(x)) if columns[n, KIND] == WHOLE else x
+        return min(max(value, bounds[n, 0]), bounds[n, 1])
 
     @inline
     def see(
@@ -73,29 +74,20 @@ def build_seeing(appeal_of: Callable[..., float], mode: Mode) -> Seeing:  # noqa
         start: int,
         width: int,
     ) -> None:
-        """Copy the fields [first, stop) of `count` records from r on into rows[i, start:], which holds zeros.
+        """Copy the numbers [first, stop) of `count` records from r on into rows[i, start:], which holds zeros.
 
-        A record has `width` numbers there. Field by field, so that what a field is like is looked up once; unsigned,
-        so that no index is asked whether it is negative.
+        A record has `width` columns there. Unsigned, so that no index is asked whether it is negative.
         """
-        begin, wide, many = np.uint64(start), np.uint64(width), np.uint64(count)
-        record = np.uint64(r)
-        for f in range(first, stop):
-            word, place, numbers = np.uint64(columns[f, WORD]), begin + np.uint64(columns[f, OFFSET]), columns[f, COUNT]
-            numbers, categories, low, high = np.uint64(numbers), columns[f, CATEGORIES], bounds[f, 0], bounds[f, 1]
-            if categories > 0:
-                for c in range(many):
-                    for k in range(numbers):
-                        at = place + c * wide + k * np.uint64(categories)
-                        rows[i, at + np.uint64(whole(words[record + c, word + k]))] = 1.0
-            elif columns[f, WHOLE] == 1:
-                for c in range(many):
-                    for k in range(numbers):
-                        rows[i, place + c * wide + k] = min(max(float(whole(words[record + c, word + k])), low), high)
-            else:
-                for c in range(many):
-                    for k in range(numbers):
-                        rows[i, place + c * wide + k] = min(max(words[record + c, word + k], low), high)
+        at, record = np.uint64(start), np.uint64(r)
+        for _ in range(np.uint64(count)):
+            for n in range(np.uint64(first), np.uint64(stop)):
+                place = at + np.uint64(columns[n, OFFSET])
+                if columns[n, KIND] == CATEGORY:
+                    rows[i, place + np.uint64(whole(words[record, np.uint64(columns[n, WORD])]))] = 1.0
+                else:
+                    rows[i, place] = value_of(columns, bounds, n, words, record)
+            at += np.uint64(width)
+            record += np.uint64(1)
 
     @call
     def blur(
@@ -116,11 +108,10 @@ def build_seeing(appeal_of: Callable[..., float], mode: Mode) -> Seeing:  # noqa
         The draws belong to `position`, so that a candidate looks the same in the history as when it was on offer.
         """
         at = rng.at(position)
-        for f in range(first, stop):
-            if columns[f, CATEGORIES] == 0:
-                for k in range(columns[f, COUNT]):
-                    seen = value_of(columns, bounds, f, k, words, r) + at.normal(0.0, bounds[f, 2])
-                    rows[i, start + columns[f, OFFSET] + k] = min(max(seen, bounds[f, 0]), bounds[f, 1])
+        for n in range(first, stop):
+            if columns[n, KIND] != CATEGORY:
+                seen = value_of(columns, bounds, n, words, r) + at.normal(0.0, bounds[n, 2])
+                rows[i, start + columns[n, OFFSET]] = min(max(seen, bounds[n, 0]), bounds[n, 1])
 
     @inline
     def see_candidates(
@@ -230,14 +221,13 @@ def build_seeing(appeal_of: Callable[..., float], mode: Mode) -> Seeing:  # noqa
         for place in range(plan.slate_size):
             r = i * plan.slate_size + place
             clicked = was_clicked(plan, response_words, r)
-            for f in range(plan.item_stop, plan.response_stop):
-                for k in range(columns[f, COUNT]):
-                    column, value = start + 1 + columns[f, OFFSET] + k, 1.0
-                    if columns[f, CATEGORIES] > 0:
-                        column += k * (columns[f, CATEGORIES] - 1) + whole(response_words[r, columns[f, WORD] + k])
-                    else:
-                        value = value_of(columns, bounds, f, k, response_words, r)
-                    memory[i, column] += value
-                    memory[i, column + plan.response_width] += clicked * value
+            for n in range(plan.item_stop, plan.response_stop):
+                column, value = start + 1 + columns[n, OFFSET], 1.0
+                if columns[n, KIND] == CATEGORY:
+                    column += whole(response_words[r, columns[n, WORD]])
+                else:
+                    value = value_of(columns, bounds, n, response_words, r)
+                memory[i, column] += value
+                memory[i, column + plan.response_width] += clicked * value
 
     return Seeing(observe, remember_history, remember_totals, was_clicked, clear, whole)
