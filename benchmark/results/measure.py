@@ -18,7 +18,7 @@ from benchmark.experiment import Experiment
 from benchmark.folder import claim
 from benchmark.immediate import immediate_rewards
 from benchmark.results.page import write_page
-from benchmark.results.plan import MORE_SEEDS, WORLDS
+from benchmark.results.plan import FIRST, MORE_SEEDS, WORLDS, is_supervised
 from benchmark.results.tables import BUDGET, WorldResults, best_supervised
 from benchmark.run import Run, load
 from recsim_env.errors import InvalidParameter, unknown
@@ -100,6 +100,7 @@ def run_results(worlds: str, quick: bool, data: str, out: Path, report: Path, wo
     """Measure the worlds named, keep their figures beside the page, and write the page of all that are kept there.
 
     agents: labels separated by commas; where there are any only they are measured, and replace their kept figures.
+        A world of which nothing is kept begins with `FIRST` and a supervised recommender among them.
 
     Raises:
         RecSimError: of any kind, before anything of a world starts.
@@ -111,6 +112,8 @@ def run_results(worlds: str, quick: bool, data: str, out: Path, report: Path, wo
             continue
         print(f"{name}: {WORLDS[name].question}", flush=True)
         before = kept_figures(name, kept, WORLDS[name].experiment(quick, data, only)) if only else None
+        if only and before is None:
+            check_beginning(name, only)
         measured = measure(name, quick, data, out, workers, only)
         measured = measured if before is None else before.with_new(measured)
         kept.mkdir(parents=True, exist_ok=True)
@@ -119,15 +122,29 @@ def run_results(worlds: str, quick: bool, data: str, out: Path, report: Path, wo
     print(f"\nThe page: {report}; its figures: {kept}. Runs: {out}. Curves: recsim-env tensorboard {out}")
 
 
-def kept_figures(name: str, kept: Path, experiment: Experiment) -> WorldResults:
-    """A world's figures that agents measured alone are put among.
+def check_beginning(name: str, only: Sequence[str]) -> None:
+    """Whether a page can be made of these agents alone.
 
     Raises:
-        InvalidParameter: there are none, or they are of another budget.
+        InvalidParameter: what every score and every comparison is made with is not among them.
+    """
+    missing = [label for label in FIRST if label not in only]
+    if missing or not any(is_supervised(label) for label in only):
+        raise InvalidParameter(
+            f"--agents: of {name} no figures are kept, so it begins with {', '.join(FIRST)} and a supervised "
+            f"recommender, as ncf; {', '.join(missing) or 'the last'} is missing: add it, or measure all agents"
+        )
+
+
+def kept_figures(name: str, kept: Path, experiment: Experiment) -> WorldResults | None:
+    """A world's figures that agents measured alone are put among; None where there are none.
+
+    Raises:
+        InvalidParameter: they are of another budget.
     """
     path, budget = kept / f"{name}.csv", (experiment.steps, experiment.users)
     if not path.exists():
-        raise InvalidParameter(f"--agents replaces kept figures, and there is no {path}; measure all agents first")
+        return None
     before = WorldResults.read(WORLDS[name], path)
     if any(tuple(row) != budget for row in before.runs[BUDGET].to_numpy()):
         raise InvalidParameter(

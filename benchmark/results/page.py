@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark.rankings import decimals
-from benchmark.results.plan import REFERENCES, ROUNDS, WORLDS, is_supervised
+from benchmark.results.plan import REFERENCES, ROUNDS, STEPS, WORLDS, is_supervised
 from benchmark.results.tables import BUDGET, WorldResults, best_supervised, now_and_in_the_end, ranking
 from recsim_env.files import whole
 
@@ -103,6 +103,15 @@ def lesson(results: WorldResults) -> str:
     return f"{first} Who looks no step ahead earns as much at once, and less in the end: {', '.join(shown)}."
 
 
+def missing_from(results: WorldResults) -> list[str]:
+    """A paragraph that names the agents of the plan that have not been measured, where there are any."""
+    measured, planned = set(results.runs["agent"]), results.world.agents(quick=False)
+    missing = [label for label in planned if label not in measured]
+    if not missing or results.runs["steps"].iloc[0] != STEPS:
+        return []
+    return [f"**Not measured here so far**, so that this may change: {', '.join(missing)}.", ""]
+
+
 def section(name: str, results: WorldResults) -> list[str]:
     """A world's part of the page."""
     parameters = "".join(f" --set {k}={v}" for k, v in results.world.parameters.items())
@@ -112,7 +121,7 @@ def section(name: str, results: WorldResults) -> list[str]:
     note = [results.world.note, ""] if results.world.note and planned else []
     return [
         f"## {name}", "", f"`{results.world.scenario}{parameters}`; {budget} {WORLDS[name].question}", "",
-        lesson(results), "", *note, *table_of(results), "", MEANING, "", *twins_of(results), "",
+        lesson(results), "", *note, *missing_from(results), *table_of(results), "", MEANING, "", *twins_of(results), "",
     ]  # fmt: skip
 
 

@@ -9,7 +9,8 @@ from typing import Any
 from benchmark.experiment import Experiment
 from recsim_env.errors import unknown
 
-REFERENCES = ("random", "popular", "myopic_oracle", "patient_oracle")
+FIRST = ("random", "myopic_oracle", "patient_oracle")  # what scores and comparisons are made with
+REFERENCES = (*FIRST, "popular")
 SUPERVISED = ("als", "item_knn", "ncf", "two_tower", "lstm", "sasrec", "autoencoder", "vae")
 NEED_IDS = ("ease",)  # supervised recommenders for items with ids alone; a world names them among `also`
 ROUNDS = 4  # of those that refit after each share of the budget

@@ -57,8 +57,10 @@ def test_agents_measured_anew_replace_their_kept_figures(
     small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = tmp_path / "results.md"
-    with pytest.raises(InvalidParameter, match="measure all agents first"):
-        measure.run_results(WORLD, True, "", tmp_path / "few", page, 1, "random")
+    with pytest.raises(InvalidParameter, match="patient_oracle is missing"):
+        measure.run_results(WORLD, True, "", tmp_path / "few", page, 1, "random,myopic_oracle,ncf")
+    with pytest.raises(InvalidParameter, match="the last is missing"):
+        measure.run_results(WORLD, True, "", tmp_path / "few", page, 1, "random,myopic_oracle,patient_oracle")
     measure.run_results(WORLD, True, "", tmp_path / "all", page, 1)
     before = pd.read_csv(tmp_path / "results" / f"{WORLD}.csv")
     with pytest.raises(UnknownName, match="did you mean 'random'"):
@@ -73,6 +75,35 @@ def test_agents_measured_anew_replace_their_kept_figures(
     monkeypatch.setattr(plan, "QUICK_STEPS", 5120)
     with pytest.raises(InvalidParameter, match="another budget than 5,120 user-steps"):
         measure.run_results(WORLD, True, "", tmp_path / "more", page, 1, "random")
+
+
+def test_a_world_may_be_measured_piece_by_piece(small: None, tmp_path: Path) -> None:
+    page, first = tmp_path / "results.md", "random,myopic_oracle,patient_oracle,ncf"
+    measure.run_results(WORLD, True, "", tmp_path / "first", page, 1, first)
+    assert "| ncf |" in page.read_text(encoding="utf-8") and "| dqn |" not in page.read_text(encoding="utf-8")
+    measure.run_results(WORLD, True, "", tmp_path / "rest", page, 1, "dqn,dqn@gamma=0")
+    assert all(f"| {agent} |" in page.read_text(encoding="utf-8") for agent in FEW)
+
+
+def test_the_page_names_the_agents_that_are_missing(tmp_path: Path) -> None:
+    results = made_up()
+    planned = results.world.agents(quick=False)
+    parts = {
+        "part": results.runs.assign(steps=plan.STEPS),
+        "whole": pd.concat(
+            [
+                results.runs.assign(steps=plan.STEPS, agent=label, engagement=k, immediate=-k)
+                for k, label in enumerate(planned)
+            ]
+        ),
+    }
+    for name, runs in parts.items():
+        page = tmp_path / name / "results.md"
+        page.parent.mkdir()
+        write_page({WORLD: WorldResults(results.world, runs)}, page)
+        said = [line for line in page.read_text(encoding="utf-8").splitlines() if "Not measured here" in line]
+        assert len(said) == (name == "part")
+        assert all("slate_q@gamma=0" in line and " dqn@gamma=0," not in line for line in said)
 
 
 def made_up() -> WorldResults:
