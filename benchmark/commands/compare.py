@@ -150,7 +150,7 @@ def report(
 @app.command()
 def results(
     worlds: Annotated[str, typer.Option(help="Worlds of the page, separated by commas. Default: all.")] = "",
-    agents: Annotated[str, typer.Option(help="Measure these of its agents only, among the figures kept.")] = "",
+    agents: Annotated[str, typer.Option(help="Measure these of its agents only, beside figures kept, if any.")] = "",
     quick: Annotated[bool, typer.Option("--quick", help="2 seeds and a smaller budget: an hour in all.")] = False,
     data: Annotated[str, typer.Option(help="Your MovieLens folder or zip; without it, movielens is left out.")] = "",
     out: Annotated[Path, typer.Option(help="The folder of the runs.")] = Path("runs/results"),

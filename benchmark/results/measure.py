@@ -132,7 +132,8 @@ def check_beginning(name: str, only: Sequence[str]) -> None:
     if missing or not any(is_supervised(label) for label in only):
         raise InvalidParameter(
             f"--agents: of {name} no figures are kept, so it begins with {', '.join(FIRST)} and a supervised "
-            f"recommender, as ncf; {', '.join(missing) or 'the last'} is missing: add it, or measure all agents"
+            f"recommender, as ncf. Missing: {', '.join(missing) or 'a supervised recommender'}; name all of these, "
+            f"or measure all agents"
         )
 
 

@@ -105,9 +105,9 @@ def lesson(results: WorldResults) -> str:
 
 def missing_from(results: WorldResults) -> list[str]:
     """A paragraph that names the agents of the plan that have not been measured, where there are any."""
-    measured, planned = set(results.runs["agent"]), results.world.agents(quick=False)
-    missing = [label for label in planned if label not in measured]
-    if not missing or results.runs["steps"].iloc[0] != STEPS:
+    planned = results.world.agents(quick=results.runs["steps"].iloc[0] != STEPS)
+    missing = [label for label in planned if label not in set(results.runs["agent"])]
+    if not missing:
         return []
     return [f"**Not measured here so far**, so that this may change: {', '.join(missing)}.", ""]
 

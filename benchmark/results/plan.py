@@ -127,6 +127,7 @@ WORLDS = {
         "recommender learn what keeps them?",
         also=("ease", f"ease@rounds={ROUNDS}"),
         without=("sb3:DQN",),
-        note="sb3:DQN numbers ordered slates, of which there are too many here.",
+        note="sb3:DQN numbers ordered slates, of which there are too many here. Seconds are those of a machine with "
+        "slower cores that had other work too.",
     ),
 }

@@ -57,9 +57,9 @@ def test_agents_measured_anew_replace_their_kept_figures(
     small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = tmp_path / "results.md"
-    with pytest.raises(InvalidParameter, match="patient_oracle is missing"):
+    with pytest.raises(InvalidParameter, match="Missing: patient_oracle;"):
         measure.run_results(WORLD, True, "", tmp_path / "few", page, 1, "random,myopic_oracle,ncf")
-    with pytest.raises(InvalidParameter, match="the last is missing"):
+    with pytest.raises(InvalidParameter, match="Missing: a supervised recommender"):
         measure.run_results(WORLD, True, "", tmp_path / "few", page, 1, "random,myopic_oracle,patient_oracle")
     measure.run_results(WORLD, True, "", tmp_path / "all", page, 1)
     before = pd.read_csv(tmp_path / "results" / f"{WORLD}.csv")
