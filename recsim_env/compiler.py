@@ -11,6 +11,7 @@ import numpy as np
 from recsim_env.bound import in_memory, reader, typeof, uncounted
 from recsim_env.compile_cache import kept
 from recsim_env.compiled_streams import chain_compiled
+from recsim_env.form import Form
 from recsim_env.link import JIT, Jit, link
 from recsim_env.loop import Loop, build_loop
 from recsim_env.rehearsal import rehearse_once
@@ -35,34 +36,34 @@ def without_wrappers(jit: Jit) -> Jit:
 
 
 @cache
-def plain_loop(verbs: Verbs) -> Loop:
-    return build_loop(verbs, Mode(identity, identity, identity, plain_chain, identity, identity))
+def plain_loop(verbs: Verbs, form: Form) -> Loop:
+    return build_loop(verbs, form, Mode(identity, identity, identity, plain_chain, identity, identity))
 
 
 @cache
-def compiled_loop(verbs: Verbs, kind: Any, jit: Jit) -> Loop:
+def compiled_loop(verbs: Verbs, form: Form, kind: Any, jit: Jit) -> Loop:
     """The loop by a compiler; its first argument is memory that holds a tuple of numba's type `kind`."""
     inner = without_wrappers(jit)
     linked = Verbs(*(link(verb, inner) for verb in verbs))
     inline = partial(inner, forceinline=True)
-    return build_loop(linked, Mode(kept(jit), inner, inline, chain_compiled, reader(kind), uncounted))
+    return build_loop(linked, form, Mode(kept(jit), inner, inline, chain_compiled, reader(kind), uncounted))
 
 
-def play_plainly(verbs: Verbs, given: tuple[Any, ...]) -> Loop:
+def play_plainly(verbs: Verbs, form: Form, given: tuple[Any, ...]) -> Loop:
     """The verbs' loop in plain Python, with its first argument."""
-    return Loop(*(partial(entry, given) for entry in plain_loop(verbs)))
+    return Loop(*(partial(entry, given) for entry in plain_loop(verbs, form)))
 
 
-def loop_of(scenario: Scenario, given: tuple[Any, ...], jit: Jit | None = JIT) -> Loop:
-    """The scenario's loop with its first argument: compiled (kept for the class's verbs), or plain with `jit=None`.
+def loop_of(scenario: Scenario, form: Form, given: tuple[Any, ...], jit: Jit | None = JIT) -> Loop:
+    """The scenario's loop with its first argument: compiled (kept for verbs and form), or plain with `jit=None`.
 
     Raises:
         ScenarioError: a mistake in the verbs that shows before they are compiled.
     """
     verbs = type(scenario).verbs()
     if jit is None:
-        return play_plainly(verbs, given)
+        return play_plainly(verbs, form, given)
     check_source(scenario)
     rehearse_once(scenario)
     memory = in_memory(given)
-    return Loop(*(partial(entry, memory) for entry in compiled_loop(verbs, typeof(given), jit)))
+    return Loop(*(partial(entry, memory) for entry in compiled_loop(verbs, form, typeof(given), jit)))

@@ -20,6 +20,7 @@ from torch import Tensor
 from recsim_env.compiled_streams import compile_streams
 from recsim_env.compiler import identity
 from recsim_env.errors import InvalidAction, InvalidParameter, RecSimError
+from recsim_env.form import Form
 from recsim_env.link import link
 from recsim_env.loop import build_loop
 from recsim_env.rehearsal import compile_error
@@ -80,11 +81,14 @@ def device_compiler() -> tuple[Callable[..., Any], Any]:
 
 
 @cache
-def kernels_of(verbs: Verbs) -> Kernels:
-    """The loop for these verbs, not compiled yet. Both kernels take the loop's arguments, all but the slice, as one."""
+def kernels_of(verbs: Verbs, form: Form) -> Kernels:
+    """The loop for these verbs and this form, not compiled yet.
+
+    Both kernels take the loop's arguments, all but the slice, as one.
+    """
     cuda, (jit, chain) = numba_cuda(), device_compiler()
     linked = Verbs(*(link(verb, jit) for verb in verbs))
-    begin, step = build_loop(linked, LoopMode(jit, jit, jit, chain, tuple, jit(identity)))
+    begin, step = build_loop(linked, form, LoopMode(jit, jit, jit, chain, tuple, jit(identity)))
 
     def begin_all(given: Any, who: Any, rows: Any, again: int) -> None:
         i = cuda.grid(1)
@@ -128,11 +132,11 @@ class CudaSimulator:
         options = options or Options()
         if options.threads or not options.jit:
             raise InvalidParameter("on a GPU threads and jit change nothing; leave them out")
-        self.kernels = kernels_of(type(scenario).verbs())
         if not torch.cuda.is_available():
             raise RecSimError("simulation on a GPU needs one that torch sees; use RecVectorEnv on the processor")
         host = Simulator(scenario, 1, options, autoreset=True)
         self.scenario, self.n, self.options, self.layout = scenario, n, options, host.layout
+        self.kernels = kernels_of(type(scenario).verbs(), self.layout.form)
         cuda = numba_cuda()
         tables = (to_device(cuda, part) for part in (host.me, *host.layout.plan))
         once = ("items", "item_words") if scenario.offer_is_fixed else ()

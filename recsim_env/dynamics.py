@@ -61,16 +61,16 @@ def drift_toward(taste: Any, features: Any, row: int, share: float, scale: float
         taste[k] += share * (scale * features[row, k] - taste[k])
 
 
-def recent(kinds: Any, steps: Any, kind: int, since: int) -> int:
-    """How many entries of a ring of the last clicks are of a kind and of step `since` or later.
+def count_recent(counts: Any, kinds: Any, steps: Any, since: int) -> None:
+    """Write into `counts` (K,) how often each kind is among the last clicks, those of step `since` or later.
 
     `kinds` and `steps` (W,) are the ring; an empty place holds the kind -1. More than a few and users are bored.
     """
-    count = 0
+    for kind in range(len(counts)):
+        counts[kind] = 0.0
     for k in range(len(kinds)):
-        if kinds[k] == kind and steps[k] >= since:
-            count += 1
-    return count
+        if kinds[k] >= 0 and steps[k] >= since:
+            counts[kinds[k]] += 1.0
 
 
 def fatigue(steps: float, rate: float) -> float:

@@ -6,46 +6,19 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from gymnasium import spaces
 
 from recsim_env.errors import ScenarioError
 from recsim_env.fields import Field
+from recsim_env.form import CATEGORY, NUMBER, PLAN, PLAN_NAMES, WHOLE, Form, Plan, Sizes
 from recsim_env.scenario import Scenario
-from recsim_env.seeing import CATEGORY, NUMBER, WHOLE
 
 SPECIAL = ("id", "allowed")
 MEMORY = ("history", "history_ids", "totals")
 LARGEST = float(np.finfo(np.float32).max)
-
-
-# The loop's numbers, one record: where each key starts in a row (-1: not shown), where the groups of columns
-# end, and where the words with a meaning of their own stand.
-PLAN_NAMES = """
-    user user_id candidates candidate_ids response mask history history_ids totals hidden_user hidden_candidates appeal
-    memory user_stop item_stop response_stop hidden_user_stop hidden_item_stop item_width response_width
-    hidden_item_width user_id_word item_id_word allowed_word clicked_word clicked_whole slate_size history_steps
-    first_slate keeps_user horizon scratch_size noisy own_items shows_items
-""".split()
-PLAN = np.dtype((np.record, np.dtype([(name, np.int64) for name in PLAN_NAMES], align=True)))
-
-
-class Plan(NamedTuple):
-    """The loop's tables of what to copy where.
-
-    Attributes:
-        numbers: () PLAN.
-        columns: (N, 3) a row a number: its word in the record, the offset where it is shown (of a category: where its
-            first is), and its kind. Rows [0, user_stop) are a user's seen ones, then an item's, a response's, and
-            the hidden ones.
-        bounds: (N, 3) low and high of what is shown, and the standard deviation of its noise.
-    """
-
-    numbers: Any
-    columns: np.ndarray
-    bounds: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -84,9 +57,10 @@ class Key:
 
 @dataclass(frozen=True)
 class Layout:
-    """The keys of a world's observations and the tables that fill them."""
+    """The keys of a world's observations and what fills them: the loop's constants, and its arguments."""
 
     keys: tuple[Key, ...]
+    form: Form
     plan: Plan
     width: int
 
@@ -115,7 +89,7 @@ def word_of(fields: Sequence[Field], name: str) -> int:
 def columns_of(
     fields: Sequence[Field], chosen: Sequence[Field], noise: float
 ) -> tuple[list[list[int]], list[list[float]]]:
-    """The plan's rows for the chosen fields, offsets counted from 0; `noise` is a share of each field's range."""
+    """Rows of columns and bounds for the chosen fields, offsets from 0; `noise` is a share of each field's range."""
     columns, bounds, offset = [], [], 0
     for field in chosen:
         kind = CATEGORY if field.categories else WHOLE if field.whole else NUMBER
@@ -196,33 +170,51 @@ def build_layout(scenario: Scenario, *, observe: str, history: int, totals: bool
     noises = [scenario.noise, scenario.noise, 0.0, 0.0, 0.0]
     owners = [users, items, replies, users, items]
     tables = [columns_of(f, g, noise) for f, g, noise in zip(owners, groups, noises, strict=True)]
-    stops = ["user_stop", "item_stop", "response_stop", "hidden_user_stop", "hidden_item_stop"]
-    numbers = {
-        **offsets,
-        **dict(zip(stops, np.cumsum([len(columns) for columns, _ in tables]), strict=True)),
-        "memory": max(0, min((o for k, o in offsets.items() if k in MEMORY and o >= 0), default=0)),
-        "item_width": bounds[1].shape[1],
-        "response_width": bounds[2].shape[1],
-        "hidden_item_width": bounds[4].shape[1],
-        "user_id_word": word_of(users, "id"),
-        "item_id_word": word_of(items, "id"),
-        "allowed_word": word_of(items, "allowed"),
-        "clicked_word": word_of(replies, "clicked"),
-        "clicked_whole": next(f.whole for f in replies if f.name == "clicked"),
-        "slate_size": scenario.slate_size,
-        "history_steps": history,
-        "first_slate": scenario.first_slate == "random",
-        "keeps_user": scenario.keeps_user,
-        "horizon": scenario.horizon,
-        "scratch_size": scenario.scratch_size,
-        "noisy": scenario.noise > 0,
-        "own_items": not scenario.offer_is_fixed,
-        "shows_items": not fixed,
-    }
-    columns = np.array([row for rows, _ in tables for row in rows], np.int64).reshape(-1, 3)
+    stops = np.cumsum([len(columns) for columns, _ in tables]).tolist()
+    form = Form(
+        sizes_of(scenario, stops, [side.shape[1] for side in bounds], history),
+        tuple((word, offset, kind) for columns, _ in tables for word, offset, kind in columns),
+        frozenset(key for key, start in offsets.items() if start >= 0),
+        noisy=scenario.noise > 0,
+        own_items=not scenario.offer_is_fixed,
+        shows_items=not fixed,
+        first_slate=scenario.first_slate == "random",
+        keeps_user=scenario.keeps_user,
+        clicked_whole=next(f.whole for f in replies if f.name == "clicked"),
+        pays_late=scenario.reward_delay > 0,
+    )
     limits = np.array([row for _, rows in tables for row in rows], float).reshape(-1, 3)
-    record = np.array([tuple(int(numbers[name]) for name in PLAN_NAMES)], PLAN)[0]
-    return Layout(tuple(build.keys), Plan(record, columns, limits), build.width)
+    return Layout(tuple(build.keys), form, Plan(plan_numbers(scenario, offsets), limits), build.width)
+
+
+def sizes_of(scenario: Scenario, stops: Sequence[int], widths: Sequence[int], history: int) -> Sizes:
+    """stops, widths: of what is seen of a user, an item and a response, and of what is hidden of a user and an item."""
+    users, items, replies = scenario.user_fields(), scenario.item_fields(), scenario.response_fields()
+    user_stop, item_stop, response_stop, hidden_user_stop, hidden_item_stop = stops
+    return Sizes(
+        user_stop=user_stop,
+        item_stop=item_stop,
+        response_stop=response_stop,
+        hidden_user_stop=hidden_user_stop,
+        hidden_item_stop=hidden_item_stop,
+        item_width=widths[1],
+        response_width=widths[2],
+        hidden_item_width=widths[4],
+        user_id_word=word_of(users, "id"),
+        item_id_word=word_of(items, "id"),
+        allowed_word=word_of(items, "allowed"),
+        clicked_word=word_of(replies, "clicked"),
+        response_words=sum(f.words for f in replies),
+        slate_size=scenario.slate_size,
+        history_steps=history,
+    )
+
+
+def plan_numbers(scenario: Scenario, offsets: Mapping[str, int]) -> Any:
+    """() PLAN."""
+    memory = max(0, min((offsets[key] for key in MEMORY if offsets[key] >= 0), default=0))
+    numbers = {**offsets, "memory": memory, "horizon": scenario.horizon, "scratch_size": scenario.scratch_size}
+    return np.array([tuple(int(numbers[name]) for name in PLAN_NAMES)], PLAN)[0]
 
 
 def fixed_parts(scenario: Scenario) -> dict[str, np.ndarray]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from recsim_env.form import Form
 from recsim_env.scenario import Verbs
 from recsim_env.seeing import NONE, Mode, build_seeing
 from recsim_env.streams import Verb
@@ -28,21 +29,27 @@ ARRIVE, OFFER, RESPOND = int(Verb.ARRIVE), int(Verb.OFFER), int(Verb.RESPOND)
 EVOLVE, FIRST_SLATE, OBSERVE = int(Verb.EVOLVE), int(Verb.FIRST_SLATE), int(Verb.OBSERVE)
 
 
-def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
-    """The loop over users for these verbs.
+def build_loop(verbs: Verbs, form: Form, mode: Mode) -> Loop:  # noqa: C901
+    """The loop over users for these verbs and this form.
 
     Arrays are passed one by one and indexed by row: a tuple of many arrays compiles slowly, and a view
     costs an atomic reference count, on which threads wait for each other.
     """
     arrive, come_back, offer, respond, evolve, reward_of, has_left, appeal_of = verbs
     entry, call, inline, chain, unpack, borrow = mode
-    observe, remember_history, remember_totals, was_clicked, clear, whole = build_seeing(appeal_of, mode)
+    observe, remember_history, remember_totals, was_clicked, clear, whole, first_item = build_seeing(
+        appeal_of, form, mode
+    )
+    sizes, own_items, first_slate, keeps_user, pays_late = (
+        form.sizes, form.own_items, form.first_slate, form.keeps_user, form.pays_late
+    )  # fmt: skip
+    with_history, with_history_ids = sizes.history_steps > 0, "history_ids" in form.keys
+    with_totals, with_masks = "totals" in form.keys, sizes.allowed_word >= 0
 
     @inline
     def play(
         me: Any,
         plan: Any,
-        columns: Any,
         bounds: Any,
         users: Any,
         items: Any,
@@ -58,37 +65,36 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
         i: int,
     ) -> None:
         """Show user i the slate: the user responds, changes, and it is remembered."""
-        for r in range(i * plan.slate_size, (i + 1) * plan.slate_size):
-            clear(response_words, r, NONE, response_words.shape[1])
+        for r in range(i * sizes.slate_size, (i + 1) * sizes.slate_size):
+            clear(response_words, r, NONE, sizes.response_words)
         rng.rekey(key, 8 * clock + RESPOND)
-        respond(me, users[i], items[i * plan.own_items], slates[i], responses[i], scratch, rng)
+        respond(me, users[i], items[i if own_items else NONE], slates[i], responses[i], scratch, rng)
         rng.rekey(key, 8 * clock + EVOLVE)
-        evolve(me, users[i], items[i * plan.own_items], slates[i], responses[i], rng)
-        if plan.history_steps > 0:
+        evolve(me, users[i], items[i if own_items else NONE], slates[i], responses[i], rng)
+        if with_history:
             count = items.shape[1]
             rng.rekey(key, 8 * clock + OBSERVE)
-            remember_history(plan, columns, bounds, item_words, response_words, slates, memory, count, rng, i)
-        if plan.totals >= 0:
-            remember_totals(plan, columns, bounds, response_words, memory, i)
+            remember_history(bounds, item_words, response_words, slates, memory, count, rng, i)
+        if with_totals:
+            remember_totals(plan, bounds, response_words, memory, i)
 
     @call
     def forget(plan: Any, user_words: Any, response_words: Any, memory: Any, session: int, i: int) -> None:
         """Clear what belongs to one session, and the user where nobody comes back."""
-        for r in range(i * plan.slate_size, (i + 1) * plan.slate_size):
-            clear(response_words, r, NONE, response_words.shape[1])
+        for r in range(i * sizes.slate_size, (i + 1) * sizes.slate_size):
+            clear(response_words, r, NONE, sizes.response_words)
         clear(memory, i, NONE, memory.shape[1])
-        if plan.history_ids >= 0:
+        if with_history_ids:
             start = plan.history_ids - plan.memory
-            for k in range(start, start + plan.history_steps * plan.slate_size):
+            for k in range(start, start + sizes.history_steps * sizes.slate_size):
                 memory[i, k] = -1.0
-        if plan.keeps_user == 0 or session == 0:
+        if not keeps_user or session == 0:
             clear(user_words, i, NONE, user_words.shape[1])
 
     @call
     def begin_one(
         me: Any,
         plan: Any,
-        columns: Any,
         bounds: Any,
         users: Any,
         items: Any,
@@ -116,25 +122,25 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
             arrive(me, users[i], rng)
         else:
             come_back(me, users[i], rng)
-        if plan.own_items == 1:
+        if own_items:
             rng.rekey(key, OFFER)
             offer(me, users[i], items[i], rng)
-        if plan.first_slate == 1:
+        if first_slate:
             rng.rekey(key, FIRST_SLATE)
-            for place in range(plan.slate_size):
+            for place in range(sizes.slate_size):
                 slates[i, place] = rng.integer(items.shape[1])
             play(
-                me, plan, columns, bounds, users, items, responses, item_words, response_words, slates, memory,
+                me, plan, bounds, users, items, responses, item_words, response_words, slates, memory,
                 rng, scratch, key, life.step, i,
             )  # fmt: skip
-            if plan.own_items == 1:
+            if own_items:
                 rng.rekey(key, 8 + OFFER)
                 offer(me, users[i], items[i], rng)
 
     @inline
     def is_allowed(plan: Any, item_words: Any, slates: Any, count: int, i: int, c: int, place: int) -> bool:
         """Whether candidate c may stand at `place`, given the places above."""
-        if plan.allowed_word >= 0 and whole(item_words[i * plan.own_items * count + c, plan.allowed_word]) == 0:
+        if with_masks and whole(item_words[first_item(i, count) + c, sizes.allowed_word]) == 0:
             return False
         for above in range(place):  # noqa: SIM110 - any() allocates
             if slates[i, above] == c:
@@ -145,7 +151,7 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
     def repair(plan: Any, item_words: Any, slates: Any, actions: Any, count: int, i: int) -> int:
         """Take over user i's slate; a repeated or masked position becomes the lowest allowed one."""
         repaired = 0
-        for place in range(plan.slate_size):
+        for place in range(sizes.slate_size):
             c = actions[i, place]
             if not is_allowed(plan, item_words, slates, count, i, c, place):
                 repaired += 1
@@ -167,7 +173,7 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
     ) -> None:
         """Start session 0 (or with `again` 1 the next one) of the users who[low:high], and observe."""
         (
-            me, plan, columns, bounds, users, items, responses, user_words, item_words, response_words, slates, memory,
+            me, plan, bounds, users, items, responses, user_words, item_words, response_words, slates, memory,
             lives, pending, streams, scratches,
         ) = unpack(given)  # fmt: skip
         rows, who = borrow(rows), borrow(who)
@@ -176,11 +182,11 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
             i = who[k]
             session = (lives[i].session + 1) * again
             begin_one(
-                me, plan, columns, bounds, users, items, responses, user_words, item_words, response_words,
+                me, plan, bounds, users, items, responses, user_words, item_words, response_words,
                 slates, memory, lives, pending, rng, scratch, session, i,
             )  # fmt: skip
             observe(
-                me, plan, columns, bounds, users, items, user_words, item_words, response_words, memory,
+                me, plan, bounds, users, items, user_words, item_words, response_words, memory,
                 lives, rng, rows, i,
             )  # fmt: skip
 
@@ -198,7 +204,6 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
     def live(
         me: Any,
         plan: Any,
-        columns: Any,
         bounds: Any,
         users: Any,
         items: Any,
@@ -216,22 +221,22 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
     ) -> None:
         """One step of one user, after the slate is known."""
         life = lives[i]
-        key, clock = life.key, life.step + plan.first_slate
+        key, clock = life.key, life.step + int(first_slate)
         play(
-            me, plan, columns, bounds, users, items, responses, item_words, response_words, slates, memory,
+            me, plan, bounds, users, items, responses, item_words, response_words, slates, memory,
             rng, scratch, key, clock, i,
         )  # fmt: skip
         life.step += 1
         result.reward = reward_of(me, users[i], responses[i])
         life.engagement += result.reward
-        for r in range(i * plan.slate_size, (i + 1) * plan.slate_size):
-            life.clicks += was_clicked(plan, response_words, r)
+        for r in range(i * sizes.slate_size, (i + 1) * sizes.slate_size):
+            life.clicks += was_clicked(response_words, r)
         result.engagement, result.length, result.clicks = life.engagement, life.step, life.clicks
         result.terminated = has_left(me, users[i])
         result.truncated = life.step >= plan.horizon
-        if pending.shape[1] > 0:
+        if pays_late:
             pay(pending, result, life.step, i)
-        if plan.own_items == 1 and not result.terminated:
+        if own_items and not result.terminated:
             rng.rekey(key, 8 * (clock + 1) + OFFER)
             offer(me, users[i], items[i], rng)
 
@@ -251,7 +256,7 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
         Where a session ended, this is its last observation; `begin` starts the next one.
         """
         (
-            me, plan, columns, bounds, users, items, responses, user_words, item_words, response_words, slates, memory,
+            me, plan, bounds, users, items, responses, user_words, item_words, response_words, slates, memory,
             lives, pending, streams, scratches,
         ) = unpack(given)  # fmt: skip
         rows, actions, results, answers = borrow(rows), borrow(actions), borrow(results), borrow(answers)
@@ -260,14 +265,14 @@ def build_loop(verbs: Verbs, mode: Mode) -> Loop:  # noqa: C901
             result = results[i]
             result.repaired = repair(plan, item_words, slates, actions, items.shape[1], i)
             live(
-                me, plan, columns, bounds, users, items, responses, item_words, response_words, slates, memory,
+                me, plan, bounds, users, items, responses, item_words, response_words, slates, memory,
                 lives, pending, rng, scratch, result, i,
             )  # fmt: skip
-            for r in range(i * plan.slate_size, (i + 1) * plan.slate_size):
-                for word in range(answers.shape[1]):
+            for r in range(i * sizes.slate_size, (i + 1) * sizes.slate_size):
+                for word in range(sizes.response_words):
                     answers[r, word] = response_words[r, word]
             observe(
-                me, plan, columns, bounds, users, items, user_words, item_words, response_words, memory,
+                me, plan, bounds, users, items, user_words, item_words, response_words, memory,
                 lives, rng, rows, i,
             )  # fmt: skip
 

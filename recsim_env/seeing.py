@@ -7,12 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from recsim_env.form import CATEGORY, KIND, OFFSET, WHOLE, WORD, Form
 from recsim_env.streams import Verb
 
 # Numbers as arguments of what is inlined: numba compiles a function anew for each plain number that stands in a call.
 NONE, ONE = np.int64(0), np.int64(1)
-WORD, OFFSET, KIND = range(3)  # of a row of `Plan.columns`
-NUMBER, WHOLE, CATEGORY = range(3)  # its kinds
 OBSERVE = int(Verb.OBSERVE)
 
 
@@ -36,11 +35,19 @@ class Seeing(NamedTuple):
     was_clicked: Callable[..., float]
     clear: Callable[..., None]
     whole: Callable[..., int]
+    first_item: Callable[..., int]
 
 
-def build_seeing(appeal_of: Callable[..., float], mode: Mode) -> Seeing:  # noqa: C901
-    """These functions for a scenario's `appeal`, compiled or plain."""
+def build_seeing(appeal_of: Callable[..., float], form: Form, mode: Mode) -> Seeing:  # noqa: C901
+    """These functions for a scenario's `appeal` and form, compiled or plain."""
     call, inline = mode.call, mode.inline
+    sizes, columns = form.sizes, np.array(form.columns, np.int64).reshape(-1, 3)
+    # A branch on a name that holds a constant is not even compiled, where the constant says no.
+    noisy, own_items, shows_items, clicked_whole = form.noisy, form.own_items, form.shows_items, form.clicked_whole
+    first_slate = form.first_slate
+    with_user_id, with_candidate_ids = "user_id" in form.keys, "candidate_ids" in form.keys
+    with_mask, with_appeal, with_history_ids = (key in form.keys for key in ("mask", "appeal", "history_ids"))
+    with_hidden_user, with_hidden_candidates = "hidden_user" in form.keys, "hidden_candidates" in form.keys
 
     @inline
     def whole(word: Any) -> int:
@@ -54,7 +61,12 @@ def build_seeing(appeal_of: Callable[..., float], mode: Mode) -> Seeing:  # noqa
             rows[i, k] = 0.0
 
     @inline
-    def value_of(columns: Any, bounds: Any, n: int, words: Any, r: int) -> float:
+    def first_item(i: int, count: int) -> Any:
+        """The row of user i's first candidate, of `count`."""
+        return i * count if own_items else NONE
+
+    @inline
+    def value_of(bounds: Any, n: int, words: Any, r: int) -> float:
         """Number n, no category, of record r as a recommender sees it."""
         x = words[np.uint64(r), np.uint64(columns[n, WORD])]
         value = float(whole(x)) if columns[n, KIND] == WHOLE else x
@@ -62,7 +74,6 @@ def build_seeing(appeal_of: Callable[..., float], mode: Mode) -> Seeing:  # noqa
 
     @inline
     def see(
-        columns: Any,
         bounds: Any,
         first: int,
         stop: int,
@@ -85,13 +96,12 @@ def build_seeing(appeal_of: Callable[..., float], mode: Mode) -> Seeing:  # noqa
                 if columns[n, KIND] == CATEGORY:
                     rows[i, place + np.uint64(whole(words[record, np.uint64(columns[n, WORD])]))] = 1.0
                 else:
-                    rows[i, place] = value_of(columns, bounds, n, words, record)
+                    rows[i, place] = value_of(bounds, n, words, record)
             at += np.uint64(width)
             record += np.uint64(1)
 
     @call
     def blur(
-        columns: Any,
         bounds: Any,
         first: int,
         stop: int,
@@ -110,35 +120,32 @@ def build_seeing(appeal_of: Callable[..., float], mode: Mode) -> Seeing:  # noqa
         at = rng.at(position)
         for n in range(first, stop):
             if columns[n, KIND] != CATEGORY:
-                seen = value_of(columns, bounds, n, words, r) + at.normal(0.0, bounds[n, 2])
+                seen = value_of(bounds, n, words, r) + at.normal(0.0, bounds[n, 2])
                 rows[i, start + columns[n, OFFSET]] = min(max(seen, bounds[n, 0]), bounds[n, 1])
 
     @inline
-    def see_candidates(
-        plan: Any, columns: Any, bounds: Any, item_words: Any, count: int, rows: Any, i: int, rng: Any
-    ) -> None:
+    def see_candidates(plan: Any, bounds: Any, item_words: Any, count: int, rows: Any, i: int, rng: Any) -> None:
         """Features, ids, mask and hidden features of the candidates on offer."""
-        r, stop = i * plan.own_items * count, plan.item_stop
-        see(columns, bounds, plan.user_stop, stop, item_words, r, count, rows, i, plan.candidates, plan.item_width)
-        if plan.noisy == 1:
+        r, stop, width = first_item(i, count), sizes.item_stop, sizes.item_width
+        see(bounds, sizes.user_stop, stop, item_words, r, count, rows, i, plan.candidates, width)
+        if noisy:
             for c in range(count):
-                start = plan.candidates + c * plan.item_width
-                blur(columns, bounds, plan.user_stop, stop, item_words, r + c, rows, i, start, rng, c + 1)
-        if plan.candidate_ids >= 0:
+                start = plan.candidates + c * width
+                blur(bounds, sizes.user_stop, stop, item_words, r + c, rows, i, start, rng, c + 1)
+        if with_candidate_ids:
             for c in range(count):
-                rows[i, plan.candidate_ids + c] = whole(item_words[r + c, plan.item_id_word])
-        if plan.mask >= 0:
+                rows[i, plan.candidate_ids + c] = whole(item_words[r + c, sizes.item_id_word])
+        if with_mask:
             for c in range(count):
-                rows[i, plan.mask + c] = min(1, whole(item_words[r + c, plan.allowed_word]))
-        if plan.hidden_candidates >= 0:
-            first, stop, width = plan.hidden_user_stop, plan.hidden_item_stop, plan.hidden_item_width
-            see(columns, bounds, first, stop, item_words, r, count, rows, i, plan.hidden_candidates, width)
+                rows[i, plan.mask + c] = min(1, whole(item_words[r + c, sizes.allowed_word]))
+        if with_hidden_candidates:
+            first, stop, width = sizes.hidden_user_stop, sizes.hidden_item_stop, sizes.hidden_item_width
+            see(bounds, first, stop, item_words, r, count, rows, i, plan.hidden_candidates, width)
 
     @inline
     def observe(
         me: Any,
         plan: Any,
-        columns: Any,
         bounds: Any,
         users: Any,
         items: Any,
@@ -153,29 +160,27 @@ def build_seeing(appeal_of: Callable[..., float], mode: Mode) -> Seeing:  # noqa
     ) -> None:
         """Write user i's whole observation into row i."""
         clear(rows, i, NONE, rows.shape[1])
-        see(columns, bounds, NONE, plan.user_stop, user_words, i, ONE, rows, i, plan.user, NONE)
-        if plan.noisy == 1:
-            rng.rekey(lives[i].key, 8 * (lives[i].step + plan.first_slate) + OBSERVE)
-            blur(columns, bounds, NONE, plan.user_stop, user_words, i, rows, i, plan.user, rng, NONE)
-        if plan.user_id >= 0:
-            rows[i, plan.user_id] = whole(user_words[i, plan.user_id_word])
-        if plan.hidden_user >= 0:
-            stop = plan.hidden_user_stop
-            see(columns, bounds, plan.response_stop, stop, user_words, i, ONE, rows, i, plan.hidden_user, NONE)
-        first, stop, count, width = plan.item_stop, plan.response_stop, plan.slate_size, plan.response_width
-        see(columns, bounds, first, stop, response_words, i * count, count, rows, i, plan.response, width)
-        if plan.shows_items == 1:
-            see_candidates(plan, columns, bounds, item_words, items.shape[1], rows, i, rng)
+        see(bounds, NONE, sizes.user_stop, user_words, i, ONE, rows, i, plan.user, NONE)
+        if noisy:
+            rng.rekey(lives[i].key, 8 * (lives[i].step + int(first_slate)) + OBSERVE)
+            blur(bounds, NONE, sizes.user_stop, user_words, i, rows, i, plan.user, rng, NONE)
+        if with_user_id:
+            rows[i, plan.user_id] = whole(user_words[i, sizes.user_id_word])
+        if with_hidden_user:
+            stop = sizes.hidden_user_stop
+            see(bounds, sizes.response_stop, stop, user_words, i, ONE, rows, i, plan.hidden_user, NONE)
+        first, stop, count, width = sizes.item_stop, sizes.response_stop, sizes.slate_size, sizes.response_width
+        see(bounds, first, stop, response_words, i * count, count, rows, i, plan.response, width)
+        if shows_items:
+            see_candidates(plan, bounds, item_words, items.shape[1], rows, i, rng)
         for k in range(np.uint64(memory.shape[1])):
             rows[i, np.uint64(plan.memory) + k] = memory[i, k]
-        if plan.appeal >= 0:
+        if with_appeal:
             for c in range(items.shape[1]):
-                rows[i, plan.appeal + c] = appeal_of(me, users[i], items[i * plan.own_items, c])
+                rows[i, plan.appeal + c] = appeal_of(me, users[i], items[i if own_items else NONE, c])
 
     @inline
     def remember_history(
-        plan: Any,
-        columns: Any,
         bounds: Any,
         item_words: Any,
         response_words: Any,
@@ -186,48 +191,48 @@ def build_seeing(appeal_of: Callable[..., float], mode: Mode) -> Seeing:  # noqa
         i: int,
     ) -> None:
         """Move the history one step up and write the slate that was just answered below it."""
-        step, last = plan.slate_size * (plan.item_width + plan.response_width), plan.history_steps - 1
-        ids = plan.history_steps * step
+        step, last = sizes.slate_size * (sizes.item_width + sizes.response_width), sizes.history_steps - 1
+        ids = sizes.history_steps * step
         for k in range(last * step):
             memory[i, k] = memory[i, k + step]
-        if plan.item_id_word >= 0:
-            for k in range(last * plan.slate_size):
-                memory[i, ids + k] = memory[i, ids + k + plan.slate_size]
+        if with_history_ids:
+            for k in range(last * sizes.slate_size):
+                memory[i, ids + k] = memory[i, ids + k + sizes.slate_size]
         clear(memory, i, last * step, last * step + step)
-        for place in range(plan.slate_size):
-            r, answer = i * plan.own_items * count + slates[i, place], i * plan.slate_size + place
-            start = last * step + place * (plan.item_width + plan.response_width)
-            see(columns, bounds, plan.user_stop, plan.item_stop, item_words, r, ONE, memory, i, start, NONE)
-            if plan.noisy == 1:
-                at, stop = slates[i, place] + 1, plan.item_stop
-                blur(columns, bounds, plan.user_stop, stop, item_words, r, memory, i, start, rng, at)
-            start += plan.item_width
-            stop = plan.response_stop
-            see(columns, bounds, plan.item_stop, stop, response_words, answer, ONE, memory, i, start, NONE)
-            if plan.item_id_word >= 0:
-                id_ = whole(item_words[r, plan.item_id_word])
-                memory[i, ids + last * plan.slate_size + place] = id_
+        for place in range(sizes.slate_size):
+            r, answer = first_item(i, count) + slates[i, place], i * sizes.slate_size + place
+            start = last * step + place * (sizes.item_width + sizes.response_width)
+            see(bounds, sizes.user_stop, sizes.item_stop, item_words, r, ONE, memory, i, start, NONE)
+            if noisy:
+                at, stop = slates[i, place] + 1, sizes.item_stop
+                blur(bounds, sizes.user_stop, stop, item_words, r, memory, i, start, rng, at)
+            start += sizes.item_width
+            stop = sizes.response_stop
+            see(bounds, sizes.item_stop, stop, response_words, answer, ONE, memory, i, start, NONE)
+            if with_history_ids:
+                id_ = whole(item_words[r, sizes.item_id_word])
+                memory[i, ids + last * sizes.slate_size + place] = id_
 
     @inline
-    def was_clicked(plan: Any, response_words: Any, r: int) -> float:
-        x = response_words[r, plan.clicked_word]
-        return float(whole(x)) if plan.clicked_whole == 1 else x
+    def was_clicked(response_words: Any, r: int) -> float:
+        x = response_words[r, sizes.clicked_word]
+        return float(whole(x)) if clicked_whole else x
 
     @inline
-    def remember_totals(plan: Any, columns: Any, bounds: Any, response_words: Any, memory: Any, i: int) -> None:
+    def remember_totals(plan: Any, bounds: Any, response_words: Any, memory: Any, i: int) -> None:
         """Add the responses to the session's totals: over shown places, then over clicked ones."""
         start = plan.totals - plan.memory
         memory[i, start] += 1.0
-        for place in range(plan.slate_size):
-            r = i * plan.slate_size + place
-            clicked = was_clicked(plan, response_words, r)
-            for n in range(plan.item_stop, plan.response_stop):
+        for place in range(sizes.slate_size):
+            r = i * sizes.slate_size + place
+            clicked = was_clicked(response_words, r)
+            for n in range(sizes.item_stop, sizes.response_stop):
                 column, value = start + 1 + columns[n, OFFSET], 1.0
                 if columns[n, KIND] == CATEGORY:
                     column += whole(response_words[r, columns[n, WORD]])
                 else:
-                    value = value_of(columns, bounds, n, response_words, r)
+                    value = value_of(bounds, n, response_words, r)
                 memory[i, column] += value
-                memory[i, column + plan.response_width] += clicked * value
+                memory[i, column + sizes.response_width] += clicked * value
 
-    return Seeing(observe, remember_history, remember_totals, was_clicked, clear, whole)
+    return Seeing(observe, remember_history, remember_totals, was_clicked, clear, whole, first_item)

@@ -123,7 +123,7 @@ class Simulator:
         state = self.state._replace(items=scenario.fixed_items) if scenario.offer_is_fixed else self.state
         self.given = (self.me, *self.layout.plan, *state, self.streams, self.scratch)
         self.jit = jit if runs_compiled else None
-        self.loop = loop_of(scenario, self.given, self.jit)
+        self.loop = loop_of(scenario, self.layout.form, self.given, self.jit)
         self._everyone = np.arange(n)
         self._end(np.zeros((0, self.layout.width), np.float32), self._everyone[:0])
         self._rows = ArrayPool((n, self.layout.width), np.float32)

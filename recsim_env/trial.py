@@ -46,7 +46,7 @@ class Trial:
         watched = Options(jit=verbs is None, **WATCHED, **options)
         simulator = Simulator(self.scenario, slates.shape[1], watched, autoreset=True)
         if verbs is not None:
-            simulator.loop = play_plainly(verbs, simulator.given)
+            simulator.loop = play_plainly(verbs, simulator.layout.form, simulator.given)
         return play(simulator, slates, self.seed + seed)
 
     @cached_property

@@ -10,7 +10,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from recsim_env.choice import mixed_position_based, position_based
-from recsim_env.dynamics import dot, normalise, recent
+from recsim_env.dynamics import count_recent, dot, normalise
 from recsim_env.scenario import Items, Responses, Rng, Scratch, Slate, User
 
 if TYPE_CHECKING:
@@ -101,8 +101,9 @@ def remember(self: Boredom, user: User, items: Items, slate: Slate, responses: R
 
 def tire(self: Boredom, user: User) -> None:
     """Boredom passes with the steps, and begins with topics that were clicked too often of late."""
+    count_recent(user.hist, user.click_topics, user.click_steps, user.clock - self.memory)
     for topic in range(self.num_topics):
-        count = recent(user.click_topics, user.click_steps, topic, user.clock - self.memory)
+        count = user.hist[topic]
         user.hist[topic] = min(1.0, count / self.threshold)
         if user.bored[topic] > 0:
             user.bored[topic] -= 1

@@ -39,10 +39,19 @@ def worlds_named(names: str) -> list[str]:
     return chosen
 
 
-def measure(name: str, quick: bool, data: str, out: Path, workers: int, only: Sequence[str] = ()) -> WorldResults:
+def measure(
+    name: str,
+    quick: bool,
+    data: str,
+    out: Path,
+    workers: int,
+    only: Sequence[str] = (),
+    kept: WorldResults | None = None,
+) -> WorldResults:
     """Run what is missing in one world and read what is there; only some of its agents, where they are named.
 
-    Of all agents the best supervised recommender gets as many seeds as those that look ahead.
+    The best supervised recommender, of these and those whose figures are kept, gets as many seeds as the agents that
+    look ahead.
 
     Raises:
         RecSimError: of any kind, before anything starts; `InvalidParameter` where movielens has no data.
@@ -55,12 +64,24 @@ def measure(name: str, quick: bool, data: str, out: Path, workers: int, only: Se
     with locked(folder):
         claim(experiment, folder)
         go_on(experiment, folder, workers)
-        if not quick and not only:
-            best = best_supervised(runs_of(experiment.runs(), folder))
-            experiment = replace(experiment, seeds_of={**experiment.seeds_of, best: MORE_SEEDS})
+        if not quick:
+            experiment = with_best_supervised(experiment, folder, kept)
             go_on(experiment, folder, workers)
         immediate = immediate_of(experiment, scenario, folder, states=1000 if quick else 10_000)
     return WorldResults(world, runs_of(experiment.runs(), folder).merge(immediate, on=["agent", "seed"]))
+
+
+def with_best_supervised(experiment: Experiment, folder: Path, kept: WorldResults | None) -> Experiment:
+    """The experiment, with more seeds of the best supervised recommender where it has too few."""
+    runs = runs_of(experiment.runs(), folder)
+    if kept is not None:
+        runs = pd.concat([runs, kept.runs[~kept.runs["agent"].isin(runs["agent"])]])
+    best = best_supervised(runs)
+    if (runs["agent"] == best).sum() >= MORE_SEEDS:
+        return experiment
+    return replace(
+        experiment, agents={**experiment.agents, best: {}}, seeds_of={**experiment.seeds_of, best: MORE_SEEDS}
+    )
 
 
 def go_on(experiment: Experiment, folder: Path, workers: int) -> None:
@@ -99,7 +120,8 @@ def immediate_of(experiment: Experiment, scenario: Scenario, folder: Path, state
 def run_results(worlds: str, quick: bool, data: str, out: Path, report: Path, workers: int, agents: str = "") -> None:
     """Measure the worlds named, keep their figures beside the page, and write the page of all that are kept there.
 
-    agents: labels separated by commas; where there are any only they are measured, and replace their kept figures.
+    agents: labels separated by commas; where there are any only they are measured, and replace their kept figures;
+        and the supervised recommender that is best then, where it has too few seeds.
         A world of which nothing is kept begins with `FIRST` and a supervised recommender among them.
 
     Raises:
@@ -114,7 +136,7 @@ def run_results(worlds: str, quick: bool, data: str, out: Path, report: Path, wo
         before = kept_figures(name, kept, WORLDS[name].experiment(quick, data, only)) if only else None
         if only and before is None:
             check_beginning(name, only)
-        measured = measure(name, quick, data, out, workers, only)
+        measured = measure(name, quick, data, out, workers, only, before)
         measured = measured if before is None else before.with_new(measured)
         kept.mkdir(parents=True, exist_ok=True)
         measured.write(kept / f"{name}.csv")

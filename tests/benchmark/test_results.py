@@ -53,6 +53,21 @@ def test_the_best_supervised_recommender_gets_more_seeds(
     pd.testing.assert_frame_equal(measured.runs.drop(columns="seconds"), again.runs.drop(columns="seconds"))
 
 
+def test_the_best_supervised_recommender_gets_more_seeds_though_another_agent_is_asked_for(
+    small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "STEPS", 2560)
+    monkeypatch.setattr(plan, "USERS", 20)
+    monkeypatch.setattr(measure, "MORE_SEEDS", 2)
+    rows = [["ncf", 0, -1.0], ["als", 0, 1e9], ["als", 1, 1e9]]
+    worst, best = (pd.DataFrame(some, columns=["agent", "seed", "engagement"]) for some in (rows[:1], rows))
+    for kept, seeds in ((worst, 2), (best, 0)):
+        measured = measure.measure(
+            WORLD, False, "", tmp_path / str(seeds), 1, ["random"], WorldResults(WORLDS[WORLD], kept)
+        )
+        assert (measured.runs["agent"] == "ncf").sum() == seeds
+
+
 def test_agents_measured_anew_replace_their_kept_figures(
     small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

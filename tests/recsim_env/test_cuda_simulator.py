@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from recsim_env.cuda_simulator import CudaSimulator, kernels_of
+from recsim_env.layout import build_layout
 from recsim_env.registration import find_world
 from recsim_env.scenario import Scenario
 from recsim_env.simulator import Options, Simulator, words
@@ -41,9 +42,10 @@ def test_every_world_compiles_for_a_gpu(name: str, monkeypatch: pytest.MonkeyPat
 
     if not torch.cuda.is_available():  # functions within a kernel ask which device they are for
         monkeypatch.setattr(dispatcher, "get_current_device", lambda: SimpleNamespace(compute_capability=HOPPER))
-    world = find_world(name).make()
-    kernels = kernels_of(type(world).verbs())
-    arguments = host_arguments(world, Options(totals=True, history=2))
+    world, options = find_world(name).make(), Options(totals=True, history=2)
+    layout = build_layout(world, observe=options.observe, history=options.history, totals=options.totals)
+    kernels = kernels_of(type(world).verbs(), layout.form)
+    arguments = host_arguments(world, options)
     for kernel, given in zip(kernels, arguments, strict=True):
         text, _ = cuda.compile_ptx(kernel.py_func, tuple(typeof(part) for part in given), cc=HOPPER)
         assert ".entry" in text

@@ -11,6 +11,7 @@ import pytest
 from scipy import stats
 
 from recsim_env.dynamics import (
+    count_recent,
     days_away,
     dot,
     drift_toward,
@@ -19,7 +20,6 @@ from recsim_env.dynamics import (
     length,
     mean_level,
     normalise,
-    recent,
     released,
     sate,
     spend,
@@ -84,10 +84,14 @@ def gap_shrinks_by_the_share(part: Part) -> bool:
 # -- counts, clocks and budgets ------------------------------------------------------------------------
 
 
-def counts_the_recent_of_a_kind(part: Part) -> bool:
-    kinds, steps = np.array([2, 2, 1, -1, 2]), np.array([3, 7, 8, 0, 5])
-    expected = {(2, 0): 3, (2, 5): 2, (2, 6): 1, (1, 8): 1, (1, 9): 0, (0, 0): 0}
-    return all(part(kinds, steps, kind, since) == count for (kind, since), count in expected.items())
+def counts_the_recent_of_each_kind(part: Part) -> bool:
+    kinds, steps, counts = np.array([2, 2, 1, -1, 2]), np.array([3, 7, 8, 0, 5]), np.ones(3)
+    expected = {0: [0, 1, 3], 5: [0, 1, 2], 6: [0, 1, 1], 8: [0, 1, 0], 9: [0, 0, 0]}
+    for since, wanted in expected.items():
+        part(counts, kinds, steps, since)
+        if counts.tolist() != wanted:
+            return False
+    return True
 
 
 def halves_and_halves_again(part: Part) -> bool:
@@ -161,12 +165,12 @@ def drift_unscaled(taste: np.ndarray, features: np.ndarray, row: int, share: flo
     taste += share * (features[row] - taste)
 
 
-def recent_of_any_kind(kinds: np.ndarray, steps: np.ndarray, kind: int, since: int) -> int:
-    return int((steps >= since).sum())
+def count_on(counts: np.ndarray, kinds: np.ndarray, steps: np.ndarray, since: int) -> None:
+    counts += np.bincount(kinds[(steps >= since) & (kinds >= 0)], minlength=len(counts))
 
 
-def recent_after(kinds: np.ndarray, steps: np.ndarray, kind: int, since: int) -> int:
-    return int(((steps > since) & (kinds == kind)).sum())
+def count_after(counts: np.ndarray, kinds: np.ndarray, steps: np.ndarray, since: int) -> None:
+    count_recent(counts, kinds, steps, since + 1)
 
 
 PLANTED: list[tuple[Callable[[Part], bool], Part, Part]] = [
@@ -180,8 +184,8 @@ PLANTED: list[tuple[Callable[[Part], bool], Part, Part]] = [
     (keeps_direction_at_length_1, normalise, scale_to_sum_1),
     (gap_shrinks_by_the_share, drift_toward, drift_away),
     (gap_shrinks_by_the_share, drift_toward, drift_unscaled),
-    (counts_the_recent_of_a_kind, recent, recent_of_any_kind),
-    (counts_the_recent_of_a_kind, recent, recent_after),
+    (counts_the_recent_of_each_kind, count_recent, count_on),
+    (counts_the_recent_of_each_kind, count_recent, count_after),
     (halves_and_halves_again, fatigue, lambda steps, rate: fatigue(-steps, rate)),
     (halves_and_halves_again, fatigue, lambda steps, rate: max(0.0, 1.0 - rate * steps)),
     (costs_what_is_not_refilled, spend, lambda budget, cost, refill: spend(budget, -cost, refill)),
@@ -206,13 +210,14 @@ def test_closed_form_holds_and_a_planted_bug_is_caught(holds: Callable[[Part], b
 # -- compiled ------------------------------------------------------------------------------------------
 
 
-def all_parts(vector: Any, features: Any, kinds: Any, steps: Any, rng: Any) -> tuple[float, ...]:
+def all_parts(vector: Any, features: Any, counts: Any, kinds: Any, steps: Any, rng: Any) -> tuple[float, ...]:
     """Every part once, the vectors changed in place."""
     sate(vector, features, 1, 0.7)
     fade(vector, 0.3)
     drift_toward(vector, features, 0, 0.2, 1.5)
     normalise(vector)
-    clock = recent(kinds, steps, 2, 4)
+    count_recent(counts, kinds, steps, 4)
+    clock = int(counts[2])
     return (
         dot(vector, features, 0),
         mean_level(vector, features, 1),
@@ -228,8 +233,10 @@ def all_parts(vector: Any, features: Any, kinds: Any, steps: Any, rng: Any) -> t
 def test_compiled_parts_are_plain_ones() -> None:
     compiled, (rng, other) = link(all_parts, JIT), np.zeros(2, STREAM)
     rng.rekey(5, 1), other.rekey(5, 1)
-    kinds, steps = np.array([2, 2, 1]), np.array([3, 7, 8])
+    counts, kinds, steps = np.ones(3), np.array([2, 2, 1]), np.array([3, 7, 8])
     plain, fast = TASTE.copy(), TASTE.copy()
     for _ in range(200):
-        assert compiled(fast, FEATURES, kinds, steps, other) == all_parts(plain, FEATURES, kinds, steps, rng)
+        assert compiled(fast, FEATURES, counts, kinds, steps, other) == all_parts(
+            plain, FEATURES, counts, kinds, steps, rng
+        )
         assert fast.tobytes() == plain.tobytes()
