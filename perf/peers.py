@@ -34,7 +34,7 @@ import recsim_env
 
 PACKAGES = ("recsim==0.2.4", "sardine-rec==1.0.8", "recogym==0.1.3.0", "six==1.17.0")  # the last one small and needed
 MISSING = ("absl", "dopamine", "gin", "sklearn", "tensorflow", "tf_slim")
-BATCHES = (1024, 16_384, 131_072)  # users side by side; the fastest counts
+BATCHES = (1024, 4096, 8192, 16_384, 131_072)  # users side by side; the fastest counts
 PREPARED = 16
 Play = Callable[[int], int]  # so many steps; the user-steps that they were
 

@@ -226,9 +226,8 @@ class RecVectorEnv(VectorEnv[Observation, Any, np.ndarray]):
 
     def _endings(self, results: np.ndarray) -> dict[str, Any]:
         """What is told of the sessions that ended, in Gymnasium's form: an array and its mask."""
-        ended = results["terminated"] | results["truncated"]
-        places, final = self.simulator.ended, self.simulator.layout.split(self.simulator.final)
-        of_ended = results[places]
+        ended, places = self.simulator.over, self.simulator.ended
+        final, of_ended = self.simulator.layout.split(self.simulator.final), results.take(places)
         told = {
             "engagement": of_ended["engagement"],
             "length": of_ended["length"],

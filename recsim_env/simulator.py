@@ -61,12 +61,11 @@ def as_array(action: Any) -> np.ndarray:
 
 @compiled
 def within(slates: Any, count: int) -> bool:
-    """Whether all positions lie in [0, count), in one pass."""
-    for i in range(slates.shape[0]):
-        for place in range(slates.shape[1]):
-            if slates[i, place] < 0 or slates[i, place] >= count:
-                return False
-    return True
+    """Whether all positions lie in [0, count), in one pass without a branch; what is negative is huge as unsigned."""
+    highest = np.uint64(0)
+    for position in slates.flat:
+        highest = max(highest, np.uint64(position))
+    return bool(highest < np.uint64(count))
 
 
 @cache
@@ -100,7 +99,8 @@ class Simulator:
         jit: another compiler, for checks; by default as `options.jit` says.
 
     Attributes:
-        ended: (k,) int64 whose session ended at the last step; with `autoreset` only, as the next two.
+        over: (n,) bool, whether a session ended at the last step; with `autoreset` only, as the next three.
+        ended: (k,) int64 whose did.
         final: (k, width) float32 what was seen of them last.
         ended_users: (k,) their records, as they were then.
     """
@@ -125,6 +125,7 @@ class Simulator:
         self.jit = jit if runs_compiled else None
         self.loop = loop_of(scenario, self.layout.form, self.given, self.jit)
         self._everyone = np.arange(n)
+        self.over = np.zeros(n, bool)
         self._end(np.zeros((0, self.layout.width), np.float32), self._everyone[:0])
         self._rows = ArrayPool((n, self.layout.width), np.float32)
         self._results = ArrayPool((n,), RESULT)
@@ -136,7 +137,8 @@ class Simulator:
         for ours, theirs in zip(self.state, other.state, strict=True):
             if theirs.flags.writeable:
                 theirs[...] = ours
-        other.ended, other.final, other.ended_users = self.ended.copy(), self.final.copy(), self.ended_users.copy()
+        for name in ("over", "ended", "final", "ended_users"):
+            setattr(other, name, getattr(self, name).copy())
         return other
 
     def _slices(self, users: int) -> list[tuple[int, int, int]]:
@@ -189,7 +191,8 @@ class Simulator:
         rows, results, answers = self._rows.take(), self._results.take(), self._answers.take()
         self._run(self.loop.step, self.slices, rows, slates, results, words(answers))
         if self.autoreset:
-            ended = (results["terminated"] | results["truncated"]).nonzero()[0]
+            self.over = results["terminated"] | results["truncated"]
+            ended = self.over.nonzero()[0]
             if len(ended) or len(self.ended):
                 self._end(rows, ended)
             if len(ended):
@@ -198,7 +201,7 @@ class Simulator:
 
     def _end(self, rows: np.ndarray, ended: np.ndarray) -> None:
         """Remember who the users are whose session has just ended, how they are and what was seen of them last."""
-        self.ended, self.final, self.ended_users = ended, rows[ended], self.state.users[ended]
+        self.ended, self.final, self.ended_users = ended, rows.take(ended, 0), self.state.users.take(ended)
 
     def _run(self, entry: Callable[..., None], slices: list[tuple[int, int, int]], *arguments: Any) -> None:
         try:

@@ -168,7 +168,8 @@ def draw_world(panel: Any, name: str, results: WorldResults) -> None:
     for agent, twin in twins.items():
         ends = [(ranked.loc[label, "immediate"], ranked.loc[label, "engagement"]) for label in (agent, twin)]
         panel.annotate("", ends[0], ends[1], arrowprops={"arrowstyle": "->", "color": "tab:blue", "alpha": 0.5})
-    panel.set_xmargin(0.12)  # for the names of those at the right
+    left, right, width = ranked["immediate"].min(), ranked["immediate"].max(), spread["immediate"]
+    panel.set_xlim(left - 0.06 * width, right + ROOM[0] * width)  # with room for the names of those at the right
     panel.set(title=name, xlabel="expected reward of one slate, now", ylabel="engagement of a session, in the end")
 
 

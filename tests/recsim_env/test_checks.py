@@ -480,7 +480,8 @@ def test_making_a_world_names_a_mistake_before_compiling(owner: type[Scenario], 
 
 def test_a_world_that_does_not_compile_names_the_verb() -> None:
     simulator = Simulator(TextOrNumber(), 2, Options(), autoreset=True)
-    message = message_of(ScenarioError, lambda: simulator.reset(0))
+    simulator.reset(0)
+    message = message_of(ScenarioError, lambda: simulator.step(np.tile([0, 1], (2, 1))))
     assert_names(message, TextOrNumber, ("evolve", "test_checks.py, line", "cannot be compiled", "Cannot unify"))
 
 
