@@ -82,8 +82,9 @@ class Experiment:
         kind(config, WorldSpec.of(training_envs(kind, config, scenario, 0, 1, self.observe)))
 
     def title(self, world: str) -> str:
-        """A world's name with the parameters in which it differs from what the name alone means."""
-        return with_parameters(world, self.worlds[world])
+        """A world's name with the parameters that are not what the name alone means, and what agents see."""
+        title = with_parameters(world, self.worlds[world])
+        return title if self.observe == "partial" else f"{title}, observe={self.observe}"
 
     def plain(self) -> dict[str, Any]:
         """It all in plain values, as they are kept beside the results."""

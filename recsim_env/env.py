@@ -14,7 +14,7 @@ from gymnasium.spaces import Discrete, MultiDiscrete, Space
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from recsim_env.errors import InvalidParameter
+from recsim_env.errors import InvalidAction, InvalidParameter
 from recsim_env.render import render_user
 from recsim_env.scenario import Scenario
 from recsim_env.simulator import Options, Simulator, as_array
@@ -82,6 +82,7 @@ class RecEnv(gymnasium.Env[Observation, Any]):
         self.simulator = Simulator(scenario, 1, self.options, autoreset=False)
         self.observation_space: spaces.Dict = self.simulator.layout.space()  # type: ignore[assignment]
         self.action_space = slate_space(scenario)
+        self._shapes = [(scenario.slate_size,), *([()] if scenario.slate_size == 1 else [])]
         self._columns = scenario.response_dtype.names or ()
         self._over: bool | None = None  # None: no session has begun
         self._rows, self._observation = self.simulator.final, Observation()
@@ -111,7 +112,10 @@ class RecEnv(gymnasium.Env[Observation, Any]):
         """
         if self._over is not False:
             raise ResetNeeded("no session is running: call reset() first")
-        slates = self.simulator.check_slates(as_array(action)[None])
+        slate = as_array(action)
+        if slate.dtype.kind in "iu" and slate.shape not in self._shapes:
+            raise InvalidAction(f"an action has the shape {self._shapes[0]} (places of the slate), not {slate.shape}")
+        slates = self.simulator.check_slates(slate[None])
         rows, results, answers = self.simulator.step(slates)
         reward, repaired, engagement, length, clicks, terminated, truncated, *_ = results.item()  # as RESULT says
         self._over = terminated or truncated

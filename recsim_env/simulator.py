@@ -229,7 +229,8 @@ class Simulator:
         shape = (self.n, self.scenario.slate_size)
         if slates.dtype.kind not in "iu":
             raise InvalidAction(
-                f"an action holds candidate positions, whole numbers from 0 to {count - 1}, not {action!r}"
+                f"an action holds candidate positions, whole numbers from 0 to {count - 1} (an integer dtype), "
+                f"not {' '.join(repr(action).split())}"
             )
         if slates.shape != shape and not (shape[1] == 1 and slates.shape == shape[:1]):
             raise InvalidAction(f"an action has the shape {shape} (users, places of the slate), not {slates.shape}")

@@ -25,6 +25,7 @@ from recsim_env.scenario import VERBS, Scenario
 from recsim_env.streams import Stream
 
 DRAWS = tuple(name for name in vars(Stream) if not name.startswith("_") and name != "rekey")
+NEVER_COMPILED = (__import__, eval, exec, open, input)
 GENERATORS = (random.Random, np.random.Generator, np.random.RandomState)
 LUCK_OF_OTHERS = ("random", "secrets", "uuid", "time", "datetime")  # modules that are other at each run
 SHARED = (list, dict, set, bytearray)
@@ -263,6 +264,10 @@ class Text:
             self.refuse(node, f"the name {node.id!r} is not defined; {instead}")
         if value is super:
             self.refuse(node, "super() cannot be compiled; write a module-level function and call it in both classes")
+        if any(value is never for never in NEVER_COMPILED):
+            self.refuse(
+                node, f"{node.id}() cannot be compiled; a verb computes with what it is given, and draws from rng"
+            )
         self.check_random(node, value)
         if isinstance(value, SHARED):
             what = f"{node.id} is a {type(value).__name__} of the module, which all users share; "

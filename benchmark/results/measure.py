@@ -23,6 +23,7 @@ from benchmark.results.tables import BUDGET, WorldResults, best_supervised
 from benchmark.run import Run, load
 from recsim_env.errors import InvalidParameter, unknown
 from recsim_env.files import locked, whole
+from recsim_env.registration import make_env
 from recsim_env.scenario import Scenario
 
 
@@ -128,7 +129,10 @@ def run_results(worlds: str, quick: bool, data: str, out: Path, report: Path, wo
         RecSimError: of any kind, before anything of a world starts.
     """
     kept, only = report.with_suffix(""), [label.strip() for label in agents.split(",") if label.strip()]
-    for name in worlds_named(worlds):
+    chosen = worlds_named(worlds)
+    if data and "movielens" in chosen:
+        make_env("movielens", data=data)  # a mistake in its name shows now, and not after the other worlds
+    for name in chosen:
         if name == "movielens" and not data and not worlds:
             print("movielens is left out: give --data, the folder or zip of your ratings", file=sys.stderr)
             continue

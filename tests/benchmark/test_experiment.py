@@ -178,3 +178,5 @@ def test_a_world_is_called_with_the_parameters_that_differ() -> None:
     assert title("long_term_satisfaction:hard") == "long_term_satisfaction:hard"
     assert title("gone.py:World", size=3) == "gone.py:World (size=3)"
     assert title("movielens", data="/some/where.zip", slate_size="2") == "movielens (slate_size=2)"  # no paths
+    blind = Experiment({"boredom": {}}, {"random": {}}, 1, 1, 1, observe="responses")
+    assert blind.title("boredom") == "boredom, observe=responses"

@@ -11,7 +11,7 @@ from benchmark.results import measure, plan
 from benchmark.results.page import write_page
 from benchmark.results.plan import WORLDS, ResultsWorld, myopic
 from benchmark.results.tables import BUDGET, COLUMNS, WorldResults, now_and_in_the_end, ranking
-from recsim_env.errors import InvalidParameter, UnknownName
+from recsim_env.errors import DataError, InvalidParameter, UnknownName
 
 WORLD = "long_term_satisfaction"
 FEW = ["dqn", "dqn@gamma=0", "ncf", "random", "myopic_oracle", "patient_oracle"]
@@ -90,6 +90,12 @@ def test_agents_measured_anew_replace_their_kept_figures(
     monkeypatch.setattr(plan, "QUICK_STEPS", 5120)
     with pytest.raises(InvalidParameter, match="another budget than 5,120 user-steps"):
         measure.run_results(WORLD, True, "", tmp_path / "more", page, 1, "random")
+
+
+def test_data_that_are_not_there_are_refused_before_another_world_is_measured(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="nofile"):
+        measure.run_results("", True, "nofile.zip", tmp_path / "runs", tmp_path / "results.md", 1)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_world_may_be_measured_piece_by_piece(small: None, tmp_path: Path) -> None:

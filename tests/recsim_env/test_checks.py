@@ -225,6 +225,11 @@ class ReadsAClock(Reader):
         user.patience -= time.time() % 1.0
 
 
+class ImportsItsLuck(Reader):
+    def evolve(self, user: User, items: Items, slate: Slate, responses: Responses, rng: Rng) -> None:
+        user.patience -= __import__("random").random()
+
+
 class ReadsHeldScratch(Reader):
     def respond(self, user: User, items: Items, slate: Slate, responses: Responses, scratch: Scratch, rng: Rng) -> None:
         scratch[0] += 1.0
@@ -278,6 +283,7 @@ PLAIN_MISTAKES: list[tuple[type[Scenario], tuple[str, ...]]] = [
     (CountsForAll, ("evolve", "COUNT belongs to all users", "in a field")),
     (SetsAParameter, ("evolve", "self.patience is the same for all users", "a field of the user")),
     (ReadsAClock, ("evolve", "time.time draws from hidden state", "rng")),
+    (ImportsItsLuck, ("evolve", "__import__() cannot be compiled", "rng")),
     (ReadsHeldScratch, ("respond", "reads scratch before it writes it", "another user")),
     (SeenInfinity, ("evolve", "user.patience = inf", "since it is seen")),
     (TablesDiffer, ("tables()['weights']", "second call")),

@@ -665,7 +665,7 @@ BAD_SLATES: list[tuple[Any, str]] = [
     ([0, 1, 4], r"a slate holds candidate 4, but there are 4 candidates \(0 to 3\)"),
     ([0, -1, 2], "a slate holds candidate -1, but there are 4"),
     (np.array([0, 1, 2**63], np.uint64), "a slate holds candidate 9223372036854775808"),
-    ([0, 1], "an action has the shape"),
+    ([0, 1], r"an action has the shape (\(3,\) \(places of the slate\), not \(2,\)|\(2, 3\) \(users)"),
     ([0, 1, 2, 3], "an action has the shape"),
     (2, "an action has the shape"),
     ([[0, 1, 2]], "an action has the shape"),
