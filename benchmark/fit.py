@@ -134,7 +134,7 @@ def print_fit(found: Fit, title: str, seconds: float) -> None:
         checked.add_row(*line_cells(line))
     console.print(checked)
     wrong = sum(not line.reproduced for line in found.lines)
-    chance = "by chance one or more is not in 5 % of fits, so that a single one may lie outside its interval"
+    chance = "an interval is for its line alone, the verdict for all together: chance breaks one or more in 5 % of fits"
     told = f"{len(found.lines) - wrong} of {len(found.lines)} are reproduced ({chance})."
     more = " Where they are not, users of this world do not behave as the log's." if wrong else ""
     console.print(told + more, style="yellow" if wrong else "dim", highlight=False)

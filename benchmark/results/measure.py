@@ -76,7 +76,7 @@ def with_best_supervised(experiment: Experiment, folder: Path, kept: WorldResult
     """The experiment, with more seeds of the best supervised recommender where it has too few."""
     runs = runs_of(experiment.runs(), folder)
     if kept is not None:
-        runs = pd.concat([runs, kept.runs[~kept.runs["agent"].isin(runs["agent"])]])
+        runs = pd.concat([runs, kept.beside(runs)])
     best = best_supervised(runs)
     if (runs["agent"] == best).sum() >= MORE_SEEDS:
         return experiment
@@ -105,16 +105,17 @@ def runs_of(runs: Iterable[Run], folder: Path) -> pd.DataFrame:
 
 
 def immediate_of(experiment: Experiment, scenario: Scenario, folder: Path, states: int) -> pd.DataFrame:
-    """A row a run: its agent's mean immediate reward; measured once, kept in `immediate.csv`."""
-    path = folder / "immediate.csv"
-    if not path.exists():
-        agents = {
-            f"{run.agent} {run.seed}": load(run, scenario, run.folder(folder) / "agent") for run in experiment.runs()
-        }
-        means = immediate_rewards(agents, peoples(scenario)[0][1], states=states).mean()
-        rows = [(run.agent, run.seed, means[f"{run.agent} {run.seed}"]) for run in experiment.runs()]
-        with whole(path) as part:
-            pd.DataFrame(rows, columns=["agent", "seed", "immediate"]).to_csv(part, index=False)
+    """A row a run: its agent's mean immediate reward, kept in `immediate.csv`; measured where a run is not there."""
+    path, runs = folder / "immediate.csv", experiment.runs()
+    if path.exists():
+        kept = pd.read_csv(path)
+        if {(run.agent, run.seed) for run in runs} <= set(zip(kept["agent"], kept["seed"], strict=True)):
+            return kept
+    agents = {f"{run.agent} {run.seed}": load(run, scenario, run.folder(folder) / "agent") for run in runs}
+    means = immediate_rewards(agents, peoples(scenario)[0][1], states=states).mean()
+    rows = [(run.agent, run.seed, means[f"{run.agent} {run.seed}"]) for run in runs]
+    with whole(path) as part:
+        pd.DataFrame(rows, columns=["agent", "seed", "immediate"]).to_csv(part, index=False)
     return pd.read_csv(path)
 
 

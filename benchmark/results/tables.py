@@ -36,10 +36,14 @@ class WorldResults:
         found = compare(ours, theirs, column)
         return found.mean, found.low, found.high
 
+    def beside(self, measured: pd.DataFrame) -> pd.DataFrame:
+        """The runs of agents that are still of the plan and not among those measured."""
+        old = self.runs[~self.runs["agent"].isin(measured["agent"])]
+        return old[old["agent"].isin(self.world.agents(quick=False))]
+
     def with_new(self, measured: WorldResults) -> WorldResults:
         """These figures, with those of the agents measured in place of theirs, of agents that are still of the plan."""
-        old = self.runs[~self.runs["agent"].isin(measured.runs["agent"])]
-        old = old[old["agent"].isin(self.world.agents(quick=False))]
+        old = self.beside(measured.runs)
         return WorldResults(self.world, pd.concat([old, measured.runs[old.columns]], ignore_index=True))
 
     def write(self, path: Path) -> None:
