@@ -67,8 +67,9 @@ class ChoiceValues(nn.Module):
         return slates
 
     def value(self, offer: Offer, slates: Tensor) -> Tensor:
-        clicked, nothing = self._outcomes(offer)
-        return ratio(take(self._attractions(offer), slates) * self.places.exp(), take(clicked, slates), nothing)
+        shown = offer.only(slates)
+        clicked, nothing = self._outcomes(shown)
+        return ratio(self._attractions(shown) * self.places.exp(), clicked, nothing)
 
     def worth(self, offer: Offer) -> Tensor:
         attractions, (clicked, nothing) = self._attractions(offer), self._outcomes(offer)

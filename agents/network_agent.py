@@ -39,8 +39,14 @@ class NetworkAgent(Agent):
         """
         self.network, config, on_gpu = network.to(self.device), self.config, self.device.type == "cuda"
         rate = torch.tensor(config.learning_rate, device=self.device) if on_gpu else config.learning_rate
+        fused = fused or on_gpu
         self.optimiser = torch.optim.AdamW(
-            network.parameters(), rate, weight_decay=config.weight_decay, fused=fused or on_gpu, capturable=on_gpu
+            network.parameters(),
+            rate,
+            weight_decay=config.weight_decay,
+            fused=fused,
+            foreach=not fused,  # the same bits as tensor by tensor, in half the time
+            capturable=on_gpu,
         )
 
     def descend(self, loss: Tensor) -> None:

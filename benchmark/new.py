@@ -11,7 +11,9 @@ from pathlib import Path
 from string import Template
 
 import recsim_env
+from recsim_env.agent import registered_agents
 from recsim_env.errors import InvalidParameter
+from recsim_env.registration import registered
 
 NEXT = {
     "scenario": (
@@ -38,7 +40,7 @@ def check_name(name: str) -> None:
     """Refuse what cannot be a module of one's own.
 
     Raises:
-        InvalidParameter: no snake_case, a keyword, or a module that the file would hide.
+        InvalidParameter: no snake_case, a keyword, taken, or a module that the file would hide.
     """
     if not SNAKE.fullmatch(name):
         raise InvalidParameter(f"NAME must be small letters, digits and single _, as in coffee_shop, not {name!r}")
@@ -50,6 +52,8 @@ def check_name(name: str) -> None:
         raise InvalidParameter(
             f"NAME must not be that of an installed module, which {name}.py would hide; choose another"
         )
+    if name in {**registered_agents(), **registered()}:
+        raise InvalidParameter(f"NAME must not be that of an installed agent or scenario, {name!r}; choose another")
 
 
 def text_of(template: str, name: str, file: str) -> str:

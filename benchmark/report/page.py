@@ -43,7 +43,7 @@ def page_of(
     e = results.experiment
     environment = Environment(loader=PackageLoader("benchmark.report", "."), autoescape=True)
     return environment.get_template("report.html.j2").render(
-        title=f"{len(e.agents)} agents in {', '.join(map(e.title, e.worlds))}",
+        title=f"{counted(len(e.agents), 'agent')} in {', '.join(map(e.title, e.worlds))}",
         subtitle=subtitle(results),
         replicates=f"{e.seeds} seeds" if e.seeds > 1 else "the users of one seed",
         worlds=[section(results, i, world, drawn[world]) for i, world in enumerate(e.worlds)],
@@ -90,8 +90,13 @@ def subtitle(results: Results) -> str:
     """What all agents got."""
     e, commit = results.experiment, results.told.get("commit")
     version = f"recsim-env {results.told['versions']['recsim-env']}" + (f", commit {commit}" if commit else "")
-    budget = f"{e.steps:,} user-steps of training each, {e.seeds} seeds, {e.users:,} evaluation users a seed"
+    budget = f"{e.steps:,} user-steps of training each, {counted(e.seeds, 'seed')}, {e.users:,} evaluation users a seed"
     return f"{budget}, whom nobody trained on. Experiment {results.told['hash']}; {version}."
+
+
+def counted(number: int, noun: str) -> str:
+    """So many of them: `1 seed`, `3 seeds`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def section(results: Results, number: int, world: str, drawn: Drawn) -> dict[str, Any]:

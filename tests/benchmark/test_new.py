@@ -113,6 +113,8 @@ def test_the_next_commands_are_told(
         ("random", "installed module"),
         ("numpy", "installed module"),
         ("agents", "installed module"),
+        ("dqn", "installed agent or scenario"),
+        ("boredom", "installed agent or scenario"),
         ("field", "the class Field"),
         ("scenario", "the class Scenario"),
         ("none", "the class None"),
