@@ -146,7 +146,7 @@ class Training(OffPolicyTraining):
         """r + discount times the target network's value of the best next slate by the network (double) or by itself."""
         users, (items, allowed) = batch["next_users"], self._part(batch, "next_")
         chooser = self.agent.network if self.config.double else self.target
-        best = best_places(in_parts(chooser, users, items, allowed), allowed, self.agent.spec.slate_size)
+        best = best_places(chooser(users, items, allowed), allowed, self.agent.spec.slate_size)
         some = items.gather(1, best[..., None].expand(-1, -1, items.shape[2]))
         offer = (items, allowed) if self.config.dueling else (None, None)
         return batch["rewards"] + batch["discounts"] * self.target.of_some(users, some, *offer).mean(1)
