@@ -164,9 +164,8 @@ class BagRecommender(NeuralRecommender):
         return self.network.vectors(torch.as_tensor(items, device=self.device), self.item_inputs(items, features))
 
     def every_vector(self) -> Tensor:
-        """(size, hidden + 1) by number; kinds are their centres, ids with features of their own have average ones."""
-        own = self.item_scale.mean[: self.index.own] if self.index.has_ids else self.index.features
-        return self.vectors(np.arange(self.index.size), np.broadcast_to(own, (self.index.size, self.index.own)))
+        """(size, hidden + 1) by number (see `every_item`)."""
+        return self.network.vectors(*self.every_item())
 
     def bag(self, history: History) -> Bag:
         """The bag of a history of n users."""

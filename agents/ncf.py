@@ -1,7 +1,8 @@
 """Neural collaborative filtering (He et al., 2017): a generalised matrix factorisation beside a perceptron.
 
 NeuMF predicts the world's label of an item shown to a user. Where users and items have ids, both halves embed
-the ids; everywhere they embed the features.
+the ids; everywhere they embed the features. With `history` each user's embeddings have the mean vector of what was
+liked before added to them (Koren, 2008), by which strangers are known.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from agents.embeddings import Embedding, hidden
 from agents.fitting import Batch, Fit
 from agents.impressions import Context
+from agents.liked import Liked
 from agents.supervised import NeuralConfig, NeuralRecommender
 from agents.torch_tools import Dropout
 from recsim_env.errors import AgentError
@@ -38,6 +40,7 @@ class NCFConfig(NeuralConfig):
         0.1, "how often an id is hidden in training, so that new ids can be served", low=0, high=1
     )
     totals: bool = param(False, "whether the session's sums so far are seen")
+    history: int = param(0, "past steps of which it is seen what was liked; 0: none", low=0)
 
 
 class Half(nn.Module):
@@ -58,23 +61,34 @@ class Half(nn.Module):
         self.gmf.learn(ids)
         self.mlp.learn(ids)
 
-    def forward(self, ids: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
-        return self.gmf(ids, features), self.layer(self.dropout(torch.relu(self.mlp(ids, features))))
+    def forward(self, ids: Tensor, features: Tensor, *more: Tensor) -> tuple[Tensor, Tensor]:
+        """`more`: (…, embedding) twice, to be added to the embeddings of the one half and of the other."""
+        gmf, mlp = self.gmf(ids, features), self.mlp(ids, features)
+        if more:
+            gmf, mlp = gmf + more[0], mlp + more[1]
+        return gmf, self.layer(self.dropout(torch.relu(mlp)))
 
 
 class NeuMF(nn.Module):
     """Halves of users (n, …) and of items (n, k, …) to (n, k) logits.
 
-    The last layer over both halves is the sum of a layer over each, so that each can be fitted alone.
+    The last layer over both halves is the sum of a layer over each, so that each can be fitted alone. `liked` are the
+    (ids, features) of past items, whose vectors are for the one half and for the other.
     """
 
     def __init__(
-        self, users: tuple[int, int], items: tuple[int, int], config: NCFConfig, generator: torch.Generator
+        self,
+        users: tuple[int, int],
+        items: tuple[int, int],
+        liked: tuple[int, int],
+        config: NCFConfig,
+        generator: torch.Generator,
     ) -> None:
         super().__init__()
         self.users, self.items = Half(*users, config, generator), Half(*items, config, generator)
         self.gmf_output, self.mlp_output = nn.Linear(config.embedding, 1), nn.Linear(config.hidden, 1)
         self.halves: tuple[str, ...] = ("gmf", "mlp")
+        self.liked: Any = nn.ModuleList(Liked(*liked, config.embedding) for _ in self.halves if config.history)
 
     def forward(self, users: tuple[Tensor, Tensor], items: tuple[Tensor, Tensor]) -> Tensor:
         """Products of embeddings, weighted, and a perceptron over them; or one of the two."""
@@ -103,12 +117,12 @@ class NCF(NeuralRecommender):
 
     @classmethod
     def options(cls, config: Any) -> dict[str, Any]:
-        return {"totals": config.totals}
+        return {"totals": config.totals, "history": config.history}
 
     def build(self) -> NeuMF:
         users = (self.encoder.num_users, self.encoder.user_width)
         items = (self.index.size if self.index.has_ids else 0, self.item_width)
-        return NeuMF(users, items, self.config, self.generator)
+        return NeuMF(users, items, (self.index.size, self.item_width), self.config, self.generator)
 
     def initialise(self) -> None:
         """As every network; vectors of ids start near 0, as in the paper, so that rare ones do not stand out."""
@@ -116,6 +130,8 @@ class NCF(NeuralRecommender):
         for half in (self.network.users, self.network.items):
             half.gmf.draw_ids(FIRST_IDS, self.generator)
             half.mlp.draw_ids(FIRST_IDS, self.generator)
+        for liked in self.network.liked:
+            liked.vectors.draw_ids(FIRST_IDS, self.generator)
 
     def before_fit(self, fit: Fit, first: bool) -> None:
         """Tell which ids will be known; fit each half alone if asked for.
@@ -127,6 +143,8 @@ class NCF(NeuralRecommender):
             raise AgentError("this log holds nothing but positive labels, so ncf needs negatives (4, say), not 0")
         self.network.users.learn(fit.log.user_ids[~fit.held])
         self.network.items.learn(fit.log.items[~fit.held])
+        for liked in self.network.liked:
+            liked.vectors.learn(fit.log.items[~fit.held])
         if self.config.pretrain and first:
             for half in ("gmf", "mlp"):
                 self.network.halves = (half,)
@@ -137,7 +155,8 @@ class NCF(NeuralRecommender):
     def users(self, context: Context) -> tuple[Tensor, Tensor]:
         """The halves of users (n,)."""
         ids = torch.as_tensor(context.user_ids, device=self.device)
-        halves: tuple[Tensor, Tensor] = self.network.users(self.hide(ids), self.user_inputs(context))
+        more = [liked(context.history, *self.every_item()) for liked in self.network.liked]
+        halves: tuple[Tensor, Tensor] = self.network.users(self.hide(ids), self.user_inputs(context), *more)
         return halves
 
     def items(self, items: np.ndarray, features: np.ndarray) -> tuple[Tensor, Tensor]:
@@ -166,7 +185,9 @@ class NCF(NeuralRecommender):
     def shown_loss(self, batch: Batch) -> Tensor:
         """Cross entropy of clicks, or the squared error of standardised amounts, over all that was shown."""
         log, rows = batch.log, batch.rows
-        logits = self.network(self.users(log.context(rows)), self.items(log.items[rows], log.features[rows]))
+        logits = self.network(
+            self.users(log.context(rows, self.config.history)), self.items(log.items[rows], log.features[rows])
+        )
         labels = torch.as_tensor((log.labels[rows] - self.label_mean) / self.label_scale, device=self.device)
         measure = nn.functional.binary_cross_entropy_with_logits if self.classifies else nn.functional.mse_loss
         return measure(logits, labels.float())
@@ -179,7 +200,9 @@ class NCF(NeuralRecommender):
         others, features = batch.negatives(rows, self.config.negatives, self.index.size)
         items = np.concatenate([log.items[rows, places][:, None], others], axis=1)
         features = np.concatenate([log.features[rows, places][:, None], features], axis=1)
-        logits = self.network(self.users(log.context(rows)), self.items(np.maximum(items, 0), features))
+        logits = self.network(
+            self.users(log.context(rows, self.config.history)), self.items(np.maximum(items, 0), features)
+        )
         targets = torch.zeros_like(logits)
         targets[:, 0] = 1.0
         weights = torch.as_tensor((items >= 0) * log.labels[rows, places][:, None], device=self.device)

@@ -223,6 +223,12 @@ class NeuralRecommender(Supervised):
         """(…, F) standardised; `items` must not hold -1."""
         return torch.as_tensor(self.item_scale(self.known_of(items, features)), device=self.device)
 
+    def every_item(self) -> tuple[Tensor, Tensor]:
+        """(size,) numbers and (size, F) inputs; kinds are their centres, ids with features of their own average."""
+        own = self.item_scale.mean[: self.index.own] if self.index.has_ids else self.index.features
+        numbers, features = np.arange(self.index.size), np.broadcast_to(own, (self.index.size, self.index.own))
+        return torch.as_tensor(numbers, device=self.device), self.item_inputs(numbers, features)
+
     def arrays(self) -> dict[str, np.ndarray]:
         scales = {**self.user_scale.arrays("user"), **self.item_scale.arrays("item")}
         labels = {"label_mean": np.array(self.label_mean), "label_scale": np.array(self.label_scale)}

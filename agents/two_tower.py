@@ -1,10 +1,11 @@
 """Two towers (Yi et al., 2019): users and items as vectors of one space, fitted by a softmax over the batch.
 
-Everything known of the user goes into one tower (features of state and context, such as age and region, and the id),
-everything known of the item into the other (features, the catalogue's, the id, and where the world has them its text,
-picture and people; see `agents.side_information`). The softmax says which item got the positive
-label, the other positives of the batch being what it is told from; these come as often as they are popular, which
-the correction takes out.
+Everything known of the user goes into one tower: features of state and context, such as age and region, the id, and
+with `history` the mean vector of what was liked before (Covington et al., 2016), by which strangers are known. All that
+is known of the item goes into the other: features, the catalogue's, the id, and where the world has them its text,
+picture and people; see `agents.side_information`. The softmax says which item got the positive label, the other
+positives of the batch being what it is told from; these come as often as they are popular, which the correction takes
+out.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from torch import Tensor, nn
 from agents.embeddings import Embedding, hidden
 from agents.fitting import Batch, Fit
 from agents.impressions import Context, Impressions
+from agents.items import History
+from agents.liked import Liked
 from agents.side_information import side_information
 from agents.supervised import NeuralConfig, NeuralRecommender
 from agents.torch_tools import Dropout
@@ -39,6 +42,7 @@ class TwoTowerConfig(NeuralConfig):
         0.1, "how often an id is hidden in training, so that new ids can be served", low=0, high=1
     )
     totals: bool = param(False, "whether the session's sums so far are seen")
+    history: int = param(0, "past steps of which the user's tower sees what was liked; 0: none", low=0)
     content: bool = param(True, "whether items' texts, pictures and people are seen, in worlds that have them")
 
 
@@ -52,18 +56,25 @@ class Tower(nn.Module):
             nn.ReLU(), Dropout(config.dropout, generator), nn.Linear(config.hidden, config.embedding)
         )
 
-    def forward(self, ids: Tensor, features: Tensor) -> Tensor:
-        return nn.functional.normalize(self.layers(self.embedding(ids, features)), dim=-1)
+    def forward(self, ids: Tensor, features: Tensor, more: Tensor | float = 0.0) -> Tensor:
+        """`more` (…, hidden) is added to what ids and features come to."""
+        return nn.functional.normalize(self.layers(self.embedding(ids, features) + more), dim=-1)
 
 
 class Towers(nn.Module):
-    """One for users, one for items, each with (ids, features)."""
+    """One for users, one for items, each with (ids, features); `liked` (ids, features) are vectors of past items."""
 
     def __init__(
-        self, users: tuple[int, int], items: tuple[int, int], config: TwoTowerConfig, generator: torch.Generator
+        self,
+        users: tuple[int, int],
+        items: tuple[int, int],
+        liked: tuple[int, int],
+        config: TwoTowerConfig,
+        generator: torch.Generator,
     ) -> None:
         super().__init__()
         self.user, self.item = Tower(*users, config, generator), Tower(*items, config, generator)
+        self.liked = Liked(*liked, config.hidden) if config.history else None
 
 
 class TwoTower(NeuralRecommender):
@@ -86,7 +97,7 @@ class TwoTower(NeuralRecommender):
 
     @classmethod
     def options(cls, config: Any) -> dict[str, Any]:
-        return {"totals": config.totals}
+        return {"totals": config.totals, "history": config.history}
 
     def known_width(self) -> int:
         return super().known_width() + (0 if self.side is None else self.side.shape[1])
@@ -98,12 +109,14 @@ class TwoTower(NeuralRecommender):
     def build(self) -> Towers:
         users = (self.encoder.num_users, self.encoder.user_width)
         items = (self.index.size if self.index.has_ids else 0, self.item_width)
-        return Towers(users, items, self.config, self.generator)
+        return Towers(users, items, (self.index.size, self.item_width), self.config, self.generator)
 
     def before_fit(self, fit: Fit, first: bool) -> None:
         """Tell which ids will be known, and count how often items come."""
         self.network.user.embedding.learn(fit.log.user_ids[~fit.held])
         self.network.item.embedding.learn(fit.log.items[~fit.held])
+        if self.network.liked is not None:
+            self.network.liked.vectors.learn(fit.log.items[~fit.held])
         if self.config.log_q:
             self.correction = log_frequencies(fit.log, ~fit.held, self.index.size)
 
@@ -123,24 +136,26 @@ class TwoTower(NeuralRecommender):
     def positives(self, log: Impressions, rows: np.ndarray, places: np.ndarray) -> tuple[Tensor, Tensor]:
         """Vectors of users, and of the items at places (P,) of rows (P,), divided by the temperature."""
         numbers, features = log.items[rows, places], log.features[rows, places]
-        context, item_ids = log.context(rows), torch.as_tensor(numbers, device=self.device)
+        context, item_ids = log.context(rows, self.config.history), torch.as_tensor(numbers, device=self.device)
         user_ids = torch.as_tensor(context.user_ids, device=self.device)
         if self.network.training:
             user_ids = hidden(user_ids, self.config.unknown_id, self.generator)
             item_ids = hidden(item_ids, self.config.unknown_id, self.generator)
-        users = self.network.user(user_ids, self.user_inputs(context))
+        users = self.network.user(user_ids, self.user_inputs(context), self.liked(context.history))
         return users / self.config.temperature, self.network.item(item_ids, self.item_inputs(numbers, features))
+
+    def liked(self, history: History) -> Tensor | float:
+        """(n, hidden) of what was liked before; 0 where no history is seen."""
+        return 0.0 if self.network.liked is None else self.network.liked(history, *self.every_item())
 
     def values(self, context: Context, items: np.ndarray, features: np.ndarray) -> Tensor:
         user_ids, numbers = torch.as_tensor(context.user_ids, device=self.device), torch.as_tensor(items)
-        users = self.network.user(user_ids, self.user_inputs(context))
+        users = self.network.user(user_ids, self.user_inputs(context), self.liked(context.history))
         numbers = numbers.to(self.device)
         if self.index.own:
             vectors = self.network.item(numbers, self.item_inputs(items, features))
             return torch.einsum("nd,nkd->nk", users, vectors)
-        every = np.arange(self.index.size)  # ids alone: each item's vector once
-        known = self.item_inputs(every, np.zeros((self.index.size, 0), np.float32))
-        vectors = self.network.item(torch.as_tensor(every, device=self.device), known)
+        vectors = self.network.item(*self.every_item())  # ids alone: each item's vector once
         return (users @ vectors.T).gather(1, numbers)
 
     def arrays(self) -> dict[str, np.ndarray]:

@@ -33,6 +33,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "patience": 5,
     },
     "ncf": {
+        "history": 20,
         "negatives": 4,
         "embedding": 64,
         "hidden": 64,
@@ -55,6 +56,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         "patience": 5,
     },
     "two_tower": {
+        "history": 20,
+        "embedding": 64,
+        "hidden": 128,
         "dropout": 0.3,
         "weight_decay": 1.0,
         "learning_rate": 0.005,

@@ -137,11 +137,13 @@ def ratings_of_halves(people: int, size: int, rated: int) -> tuple[Impressions, 
     return Impressions.of_ratings(np.repeat(np.arange(people), rated), items.ravel()), items
 
 
-def finds_their_half(agent: Ranker, rated: np.ndarray, size: int) -> float:
-    """The share of users of whose unrated items one of their own half comes first."""
-    people, users = len(rated), np.arange(len(rated))
+def finds_their_half(agent: Ranker, rated: np.ndarray, size: int, first: int = 0, history: int = 0) -> float:
+    """The share of users, from number `first` on, of whose unrated items one of their own half comes first."""
+    people, users = len(rated), first + np.arange(len(rated))
     seen = {"user_id": users[:, None].astype(np.float32)}
     seen["candidate_ids"] = np.tile(np.arange(size, dtype=np.float32), (people, 1))
+    if history:
+        seen["history_ids"] = rated[:, -history:, None].astype(np.float32)
     scores = agent.scores(seen)
     np.put_along_axis(scores, rated, -np.inf, axis=1)
     return float((scores.argmax(axis=1) // (size // 2) == users % 2).mean())
