@@ -14,6 +14,7 @@ from agents.liked import Liked
 from agents.ncf import NCF
 from agents.two_tower import TwoTower
 from recsim_env.agent import NoLog
+from recsim_env.checks import check_agent
 from tests.agents.tastes import finds_their_half, ratings_of_halves
 
 SETTINGS: dict[type[Any], dict[str, Any]] = {
@@ -33,6 +34,12 @@ def test_strangers_are_known_by_what_they_liked(kind: type[Any]) -> None:
         found[history] = finds_their_half(agent, rated[100:], 20, 100, history)
     assert found[5] > 0.95
     assert found[0] < 0.7
+
+
+@pytest.mark.parametrize("world", ["interest_evolution", "boredom"])  # items without ids, and with
+@pytest.mark.parametrize("kind", SETTINGS)
+def test_agents_keep_the_contract_with_a_history(kind: type[Any], world: str) -> None:
+    check_agent(kind, world, config=kind.Config(history=4, epochs=2))
 
 
 def test_it_is_a_mean_by_label() -> None:
