@@ -11,7 +11,7 @@ from agents.items import History
 
 
 class Liked(nn.Module):
-    """Histories of n users to (n, width): the mean vector of what was liked, by label; zeros where nothing was.
+    """Histories of n users to (n, width): the mean vector of what was liked, weighted by label; zeros without any.
 
     Args:
         ids: how many numbers items have.

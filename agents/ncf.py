@@ -40,7 +40,7 @@ class NCFConfig(NeuralConfig):
         0.1, "how often an id is hidden in training, so that new ids can be served", low=0, high=1
     )
     totals: bool = param(False, "whether the session's sums so far are seen")
-    history: int = param(0, "past steps of which it is seen what was liked; 0: none", low=0)
+    history: int = param(0, "past steps of the session of which it is seen what was liked", low=0, high=10_000)
 
 
 class Half(nn.Module):

@@ -42,7 +42,7 @@ class TwoTowerConfig(NeuralConfig):
         0.1, "how often an id is hidden in training, so that new ids can be served", low=0, high=1
     )
     totals: bool = param(False, "whether the session's sums so far are seen")
-    history: int = param(0, "past steps of which the user's tower sees what was liked; 0: none", low=0)
+    history: int = param(0, "past steps of the session of which it is seen what was liked", low=0, high=10_000)
     content: bool = param(True, "whether items' texts, pictures and people are seen, in worlds that have them")
 
 

@@ -148,9 +148,22 @@ def build_loop(verbs: Verbs, form: Form, mode: Mode) -> Loop:  # noqa: C901
         return True
 
     @inline
+    def repeats(actions: Any, i: int) -> bool:
+        """Whether a position stands twice in user i's slate; all pairs at once take less time than to stop early."""
+        found = False
+        for place in range(sizes.slate_size):
+            for above in range(place):
+                found |= actions[i, place] == actions[i, above]
+        return found
+
+    @inline
     def repair(plan: Any, item_words: Any, slates: Any, actions: Any, count: int, i: int) -> int:
         """Take over user i's slate; a repeated or masked position becomes the lowest allowed one."""
         repaired = 0
+        if not with_masks and not repeats(actions, i):
+            for place in range(sizes.slate_size):
+                slates[i, place] = actions[i, place]
+            return repaired
         for place in range(sizes.slate_size):
             c = actions[i, place]
             if not is_allowed(plan, item_words, slates, count, i, c, place):
