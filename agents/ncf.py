@@ -2,7 +2,7 @@
 
 NeuMF predicts the world's label of an item shown to a user. Where users and items have ids, both halves embed
 the ids; everywhere they embed the features. With `history` each user's embeddings have the mean vector of what was
-liked before added to them (Koren, 2008), by which strangers are known.
+liked before added to them (after Koren, 2008), by which strangers are known.
 """
 
 from __future__ import annotations

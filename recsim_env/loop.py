@@ -138,7 +138,7 @@ def build_loop(verbs: Verbs, form: Form, mode: Mode) -> Loop:  # noqa: C901
                 offer(me, users[i], items[i], rng)
 
     @inline
-    def is_allowed(plan: Any, item_words: Any, slates: Any, count: int, i: int, c: int, place: int) -> bool:
+    def is_allowed(item_words: Any, slates: Any, count: int, i: int, c: int, place: int) -> bool:
         """Whether candidate c may stand at `place`, given the places above."""
         if with_masks and whole(item_words[first_item(i, count) + c, sizes.allowed_word]) == 0:
             return False
@@ -157,7 +157,7 @@ def build_loop(verbs: Verbs, form: Form, mode: Mode) -> Loop:  # noqa: C901
         return found
 
     @inline
-    def repair(plan: Any, item_words: Any, slates: Any, actions: Any, count: int, i: int) -> int:
+    def repair(item_words: Any, slates: Any, actions: Any, count: int, i: int) -> int:
         """Take over user i's slate; a repeated or masked position becomes the lowest allowed one."""
         repaired = 0
         if not with_masks and not repeats(actions, i):
@@ -166,10 +166,10 @@ def build_loop(verbs: Verbs, form: Form, mode: Mode) -> Loop:  # noqa: C901
             return repaired
         for place in range(sizes.slate_size):
             c = actions[i, place]
-            if not is_allowed(plan, item_words, slates, count, i, c, place):
+            if not is_allowed(item_words, slates, count, i, c, place):
                 repaired += 1
                 c = NONE
-                while c < count - 1 and not is_allowed(plan, item_words, slates, count, i, c, place):
+                while c < count - 1 and not is_allowed(item_words, slates, count, i, c, place):
                     c += 1
             slates[i, place] = c
         return repaired
@@ -276,7 +276,7 @@ def build_loop(verbs: Verbs, form: Form, mode: Mode) -> Loop:  # noqa: C901
         rng, scratch = streams[slot, 0], scratches[slot][: plan.scratch_size]
         for i in range(low, high):
             result = results[i]
-            result.repaired = repair(plan, item_words, slates, actions, items.shape[1], i)
+            result.repaired = repair(item_words, slates, actions, items.shape[1], i)
             live(
                 me, plan, bounds, users, items, responses, item_words, response_words, slates, memory,
                 lives, pending, rng, scratch, result, i,

@@ -27,7 +27,7 @@ from tests.benchmark.commands import run
 pytest.importorskip("plotly", reason="plotly is not installed: pip install 'recsim-env[report]'")
 from benchmark.report import figures, images
 from benchmark.report.captions import CAPTIONS
-from benchmark.report.page import ERRORS, sentence
+from benchmark.report.page import ERRORS, counted, sentence
 
 WORLD = f"{Path(__file__).parents[1] / 'worlds.py'}:TinyWorld"
 AGENTS = ("tabular_q", "myopic_oracle", "random")
@@ -266,3 +266,7 @@ def test_several_worlds_have_a_table_of_their_own(tmp_path: Path, monkeypatch: p
     over = pd.read_csv(out / "report" / "overall.csv").set_index("agent")
     assert over.loc["patient_oracle", "score"] == pytest.approx(1.0, abs=0.1) and over.loc["random", "beats_first"] == 0
     assert r"patient\_oracle & " in (out / "report" / "overall.tex").read_text(encoding="utf-8")
+
+
+def test_one_is_no_plural() -> None:
+    assert [counted(number, "seed") for number in (0, 1, 2)] == ["0 seeds", "1 seed", "2 seeds"]
