@@ -9,19 +9,21 @@ and threads wait for each other at them. The caller keeps the arrays alive.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
+from itertools import chain
+from struct import pack
 from typing import Any
 
 import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
-from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
-from recsim_env.compile_cache import compiled
-
 typeof: Any = numba.typeof  # numba says no types of it
+FORMATS = {bool: "?", int: "q", float: "d"}
+NOBODY = 0  # who counts references, and who owns the memory
 
 
 def without_counter(context: Any, builder: Any, kind: Any, value: Any) -> Any:
@@ -50,25 +52,12 @@ def borrow(typing_context: Any, value: Any) -> Any:
     return value(value), generate
 
 
-@intrinsic
-def put(typing_context: Any, memory: Any, value: Any) -> Any:
-    """Write compiled code's form of `value`, a tuple, into memory: addresses, shapes and numbers, without counters."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        held = without_counter(context, builder, value, arguments[1])
-        builder.store(held, address(context, builder, memory, arguments[0], held.type))
-        return context.get_dummy_value()
-
-    return types.void(memory, value), generate
-
-
-uncounted: Any = borrow  # as compiled code calls them, without the first argument
-write: Any = put
+uncounted: Any = borrow  # as compiled code calls it, without the first argument
 
 
 @cache
 def reader(kind: types.Type) -> Any:
-    """An intrinsic that gives the tuple of type `kind` that `put` wrote."""
+    """An intrinsic that gives the tuple of type `kind` that `in_memory` wrote."""
 
     @intrinsic
     def get(typing_context: Any, memory: Any) -> Any:
@@ -88,19 +77,28 @@ def address(context: Any, builder: Any, kind: Any, memory: Any, form: ir.Type) -
     return builder.bitcast(data, form.as_pointer())
 
 
-def size_of(kind: types.Type) -> int:
-    """Bytes that `put` writes of a value of this type."""
-    context = cpu_target.target_context
-    return int(context.get_abi_sizeof(context.get_value_type(kind)))
-
-
-@compiled
-def keep(memory: Any, given: Any) -> None:
-    write(memory, given)
+def laid_out(value: Any) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """Formats of `struct` and what they hold, in the order in which compiled code expects the parts of a value."""
+    if isinstance(value, tuple):
+        yield "0q", ()  # a tuple begins and ends at a word of 8 bytes
+        for part in value:
+            yield from laid_out(part)
+        yield "0q", ()
+    elif isinstance(value, np.ndarray):
+        yield "4q", (NOBODY, NOBODY, value.size, value.itemsize)
+        yield f"{1 + 2 * value.ndim}q", (value.ctypes.data, *value.shape, *value.strides)
+    elif isinstance(value, np.void):
+        yield "q", (value.__array_interface__["data"][0],)
+    else:
+        yield FORMATS[type(value)], (value,)
 
 
 def in_memory(given: tuple[Any, ...]) -> np.ndarray:
-    """The tuple as `put` writes it, for `reader(typeof(given))`; the caller keeps its arrays alive."""
-    memory = np.zeros(size_of(typeof(given)), np.uint8)
-    keep(memory, given)
-    return memory
+    """The tuple's bytes, for `reader(typeof(given))`: addresses, shapes and numbers; the caller keeps its arrays alive.
+
+    Args:
+        given: of arrays, records, numbers, truths, and tuples of these. Compiled code that wrote it there would
+            take longer to compile than a verb.
+    """
+    formats, held = zip(*laid_out(given), strict=True)
+    return np.frombuffer(pack("".join(formats), *chain.from_iterable(held)), np.uint8).copy()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numba import types
 from numba.extending import overload_method
 
 from recsim_env.link import JIT, Jit, link
+from recsim_env.part import PART, parts
 from recsim_env.streams import U_GOLDEN, beta, categorical, gamma, integer, lognormal, mix_bits, normal
 
 Overload = Callable[..., Any]
@@ -73,4 +75,5 @@ def compile_as_written(method: Overload, jit: Jit, overload: Callable[..., Calla
     overload(types.Record, method.__name__)(told)
 
 
-chain_compiled = compile_streams(JIT, overload_method)
+overload_with: Any = overload_method  # numba says nothing of its options
+chain_compiled = compile_streams(parts(JIT), partial(overload_with, jit_options=PART))

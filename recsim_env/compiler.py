@@ -14,6 +14,7 @@ from recsim_env.compiled_streams import chain_compiled
 from recsim_env.form import Form
 from recsim_env.link import JIT, Jit, link
 from recsim_env.loop import Loop, build_loop
+from recsim_env.part import entries, parts
 from recsim_env.rehearsal import rehearse_once
 from recsim_env.scenario import Scenario, Verbs
 from recsim_env.seeing import Mode
@@ -30,23 +31,16 @@ def plain_chain(key: Any, link: int) -> np.uint64:
 
 
 @cache
-def without_wrappers(jit: Jit) -> Jit:
-    """For functions that only compiled code calls: what Python would call them through costs compile time."""
-    return partial(jit, no_cpython_wrapper=True, no_cfunc_wrapper=True)
-
-
-@cache
 def plain_loop(verbs: Verbs, form: Form) -> Loop:
-    return build_loop(verbs, form, Mode(identity, identity, identity, plain_chain, identity, identity))
+    return build_loop(verbs, form, Mode(identity, identity, plain_chain, identity, identity))
 
 
 @cache
 def compiled_loop(verbs: Verbs, form: Form, kind: Any, jit: Jit) -> Loop:
     """The loop by a compiler; its first argument is memory that holds a tuple of numba's type `kind`."""
-    inner = without_wrappers(jit)
-    linked = Verbs(*(link(verb, inner) for verb in verbs))
-    inline = partial(inner, forceinline=True)
-    return build_loop(linked, form, Mode(kept(jit), inner, inline, chain_compiled, reader(kind), uncounted))
+    part = parts(jit)
+    linked = Verbs(*(link(verb, part) for verb in verbs))
+    return build_loop(linked, form, Mode(kept(entries(jit)), part, chain_compiled, reader(kind), uncounted))
 
 
 def play_plainly(verbs: Verbs, form: Form, given: tuple[Any, ...]) -> Loop:

@@ -88,7 +88,7 @@ def kernels_of(verbs: Verbs, form: Form) -> Kernels:
     """
     cuda, (jit, chain) = numba_cuda(), device_compiler()
     linked = Verbs(*(link(verb, jit) for verb in verbs))
-    begin, step = build_loop(linked, form, LoopMode(jit, jit, jit, chain, tuple, jit(identity)))
+    begin, step = build_loop(linked, form, LoopMode(jit, jit, chain, tuple, jit(identity)))
 
     def begin_all(given: Any, who: Any, rows: Any, again: int) -> None:
         i = cuda.grid(1)

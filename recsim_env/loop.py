@@ -36,7 +36,7 @@ def build_loop(verbs: Verbs, form: Form, mode: Mode) -> Loop:  # noqa: C901
     costs an atomic reference count, on which threads wait for each other.
     """
     arrive, come_back, offer, respond, evolve, reward_of, has_left, appeal_of = verbs
-    entry, call, inline, chain, unpack, borrow = mode
+    entry, part, chain, unpack, borrow = mode
     observe, remember_history, remember_totals, was_clicked, clear, whole, first_item = build_seeing(
         appeal_of, form, mode
     )
@@ -46,7 +46,7 @@ def build_loop(verbs: Verbs, form: Form, mode: Mode) -> Loop:  # noqa: C901
     with_history, with_history_ids = sizes.history_steps > 0, "history_ids" in form.keys
     with_totals, with_masks = "totals" in form.keys, sizes.allowed_word >= 0
 
-    @inline
+    @part
     def play(
         me: Any,
         plan: Any,
@@ -78,7 +78,7 @@ def build_loop(verbs: Verbs, form: Form, mode: Mode) -> Loop:  # noqa: C901
         if with_totals:
             remember_totals(plan, bounds, response_words, memory, i)
 
-    @call
+    @part
     def forget(plan: Any, user_words: Any, response_words: Any, memory: Any, session: int, i: int) -> None:
         """Clear what belongs to one session, and the user where nobody comes back."""
         for r in range(i * sizes.slate_size, (i + 1) * sizes.slate_size):
@@ -91,7 +91,7 @@ def build_loop(verbs: Verbs, form: Form, mode: Mode) -> Loop:  # noqa: C901
         if not keeps_user or session == 0:
             clear(user_words, i, NONE, user_words.shape[1])
 
-    @call
+    @part
     def begin_one(
         me: Any,
         plan: Any,
@@ -137,7 +137,7 @@ def build_loop(verbs: Verbs, form: Form, mode: Mode) -> Loop:  # noqa: C901
                 rng.rekey(key, 8 + OFFER)
                 offer(me, users[i], items[i], rng)
 
-    @inline
+    @part
     def is_allowed(item_words: Any, slates: Any, count: int, i: int, c: int, place: int) -> bool:
         """Whether candidate c may stand at `place`, given the places above."""
         if with_masks and whole(item_words[first_item(i, count) + c, sizes.allowed_word]) == 0:
@@ -147,7 +147,7 @@ def build_loop(verbs: Verbs, form: Form, mode: Mode) -> Loop:  # noqa: C901
                 return False
         return True
 
-    @inline
+    @part
     def repeats(actions: Any, i: int) -> bool:
         """Whether a position stands twice in user i's slate; all pairs at once take less time than to stop early."""
         found = False
@@ -156,7 +156,7 @@ def build_loop(verbs: Verbs, form: Form, mode: Mode) -> Loop:  # noqa: C901
                 found |= actions[i, place] == actions[i, above]
         return found
 
-    @inline
+    @part
     def repair(item_words: Any, slates: Any, actions: Any, count: int, i: int) -> int:
         """Take over user i's slate; a repeated or masked position becomes the lowest allowed one."""
         repaired = 0
@@ -203,7 +203,7 @@ def build_loop(verbs: Verbs, form: Form, mode: Mode) -> Loop:  # noqa: C901
                 lives, rng, rows, i,
             )  # fmt: skip
 
-    @inline
+    @part
     def pay(pending: Any, result: Any, step: int, i: int) -> None:
         """Pay what was earned some steps ago instead of now; at the session's end, all that is due."""
         slot = step % pending.shape[1]
@@ -213,7 +213,7 @@ def build_loop(verbs: Verbs, form: Form, mode: Mode) -> Loop:  # noqa: C901
             for k in range(pending.shape[1]):
                 result.reward += pending[i, k]
 
-    @inline
+    @part
     def live(
         me: Any,
         plan: Any,

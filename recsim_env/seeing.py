@@ -10,7 +10,7 @@ import numpy as np
 from recsim_env.form import CATEGORY, KIND, OFFSET, WHOLE, WORD, Form
 from recsim_env.streams import Verb
 
-# Numbers as arguments of what is inlined: numba compiles a function anew for each plain number that stands in a call.
+# Numbers as arguments of a part: numba compiles a function anew for each plain number that stands in a call.
 NONE, ONE = np.int64(0), np.int64(1)
 OBSERVE = int(Verb.OBSERVE)
 
@@ -19,8 +19,7 @@ class Mode(NamedTuple):
     """How the loop's text becomes functions: compiled or plain."""
 
     entry: Callable[..., Any]  # makes a function that Python calls
-    call: Callable[..., Any]  # makes one that only the loop calls
-    inline: Callable[..., Any]  # makes a function that is put where it is called
+    part: Callable[..., Any]  # makes one that is put where the loop calls it
     chain: Callable[..., Any]  # a key from a key
     unpack: Callable[..., Any]  # the arguments that are the same in every call
     borrow: Callable[..., Any]  # an array without a reference count
@@ -40,7 +39,7 @@ class Seeing(NamedTuple):
 
 def build_seeing(appeal_of: Callable[..., float], form: Form, mode: Mode) -> Seeing:  # noqa: C901
     """These functions for a scenario's `appeal` and form, compiled or plain."""
-    call, inline = mode.call, mode.inline
+    part = mode.part
     sizes, columns = form.sizes, np.array(form.columns, np.int64).reshape(-1, 3)
     # A branch on a name that holds a constant is not even compiled, where the constant says no.
     noisy, own_items, shows_items, clicked_whole = form.noisy, form.own_items, form.shows_items, form.clicked_whole
@@ -49,30 +48,30 @@ def build_seeing(appeal_of: Callable[..., float], form: Form, mode: Mode) -> See
     with_mask, with_appeal, with_history_ids = (key in form.keys for key in ("mask", "appeal", "history_ids"))
     with_hidden_user, with_hidden_candidates = "hidden_user" in form.keys, "hidden_candidates" in form.keys
 
-    @inline
+    @part
     def whole(word: Any) -> int:
         """The whole number that stands in an 8-byte word."""
         return np.float64(word).view(np.int64)  # type: ignore[return-value]
 
-    @inline
+    @part
     def clear(rows: Any, i: int, start: int, stop: int) -> None:
         """Zeros into rows[i, start:stop]; unsigned, since an index that may be negative is looked at each time."""
         for k in range(np.uint64(start), np.uint64(stop)):
             rows[i, k] = 0.0
 
-    @inline
+    @part
     def first_item(i: int, count: int) -> Any:
         """The row of user i's first candidate, of `count`."""
         return i * count if own_items else NONE
 
-    @inline
+    @part
     def value_of(bounds: Any, n: int, words: Any, r: int) -> float:
         """Number n, no category, of record r as a recommender sees it."""
         x = words[np.uint64(r), np.uint64(columns[n, WORD])]
         value = float(whole(x)) if columns[n, KIND] == WHOLE else x
         return min(max(value, bounds[n, 0]), bounds[n, 1])
 
-    @inline
+    @part
     def see(
         bounds: Any,
         first: int,
@@ -100,7 +99,7 @@ def build_seeing(appeal_of: Callable[..., float], form: Form, mode: Mode) -> See
             at += np.uint64(width)
             record += np.uint64(1)
 
-    @call
+    @part
     def blur(
         bounds: Any,
         first: int,
@@ -123,7 +122,7 @@ def build_seeing(appeal_of: Callable[..., float], form: Form, mode: Mode) -> See
                 seen = value_of(bounds, n, words, r) + at.normal(0.0, bounds[n, 2])
                 rows[i, start + columns[n, OFFSET]] = min(max(seen, bounds[n, 0]), bounds[n, 1])
 
-    @inline
+    @part
     def see_candidates(plan: Any, bounds: Any, item_words: Any, count: int, rows: Any, i: int, rng: Any) -> None:
         """Features, ids, mask and hidden features of the candidates on offer."""
         r, stop, width = first_item(i, count), sizes.item_stop, sizes.item_width
@@ -142,7 +141,7 @@ def build_seeing(appeal_of: Callable[..., float], form: Form, mode: Mode) -> See
             first, stop, width = sizes.hidden_user_stop, sizes.hidden_item_stop, sizes.hidden_item_width
             see(bounds, first, stop, item_words, r, count, rows, i, plan.hidden_candidates, width)
 
-    @inline
+    @part
     def observe(
         me: Any,
         plan: Any,
@@ -179,7 +178,7 @@ def build_seeing(appeal_of: Callable[..., float], form: Form, mode: Mode) -> See
             for c in range(items.shape[1]):
                 rows[i, plan.appeal + c] = appeal_of(me, users[i], items[i if own_items else NONE, c])
 
-    @inline
+    @part
     def remember_history(
         bounds: Any,
         item_words: Any,
@@ -213,12 +212,12 @@ def build_seeing(appeal_of: Callable[..., float], form: Form, mode: Mode) -> See
                 id_ = whole(item_words[r, sizes.item_id_word])
                 memory[i, ids + last * sizes.slate_size + place] = id_
 
-    @inline
+    @part
     def was_clicked(response_words: Any, r: int) -> float:
         x = response_words[r, sizes.clicked_word]
         return float(whole(x)) if clicked_whole else x
 
-    @inline
+    @part
     def remember_totals(plan: Any, bounds: Any, response_words: Any, memory: Any, i: int) -> None:
         """Add the responses to the session's totals: over shown places, then over clicked ones."""
         start = plan.totals - plan.memory

@@ -16,6 +16,7 @@ from scipy import stats
 from recsim_env import streams
 from recsim_env.compiled_streams import chain_compiled
 from recsim_env.errors import InvalidParameter
+from recsim_env.link import JIT
 from recsim_env.streams import STREAM, Purpose, Stream, Verb, chain, chain_many, root_key
 
 DRAWS = 20_000
@@ -233,12 +234,20 @@ def test_a_negative_seed_is_refused(seed: int) -> None:
         root_key(seed, Purpose.TRAIN)
 
 
+@JIT
+def compiled_links(key: Any, links: Any) -> Any:
+    found = np.empty_like(links)
+    for i in range(len(links)):
+        found[i] = chain_compiled(key, links[i])
+    return found
+
+
 def test_keys_are_the_same_compiled_plain_and_many_at_once() -> None:
     keys = np.random.default_rng(0).integers(0, 2**64, 500, dtype=np.uint64)
     for key in keys[:20]:
         expected = [chain(int(key), int(link)) for link in keys]
         assert chain_many(int(key), keys).tolist() == expected
-        assert [int(chain_compiled(key, link)) for link in keys] == expected
+        assert compiled_links(key, keys).tolist() == expected
 
 
 # -- draws that belong to a position -------------------------------------------------------------------
