@@ -9,7 +9,7 @@ import math
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from recsim_env.choice import mixed_position_based, position_based
+from recsim_env.choice import examined, examined_from_both_ends
 from recsim_env.dynamics import count_recent, dot, normalise
 from recsim_env.scenario import Items, Responses, Rng, Scratch, Slate, User
 
@@ -79,11 +79,16 @@ def monotony(self: Boredom, items: Items, slate: Slate, scratch: Scratch) -> flo
     return 1.0
 
 
-def is_clicked(self: Boredom, likely: float, place: int, places: int, rng: Rng) -> bool:
-    """Whether a place of this relevance is clicked, by the world's click model."""
+def is_clicked(self: Boredom, user: User, item: int, divisor: float, place: int, places: int, rng: Rng) -> bool:
+    """Whether an item is clicked: its place looked at, by the click model, and relevant (less by `divisor`)."""
     if self.click_model == ClickModel.MIX_PBM:
-        return mixed_position_based(likely, place, places, self.gamma, rng)
-    return position_based(likely, place, self.gamma, rng)
+        looked_at = examined_from_both_ends(place, places, self.gamma)
+    else:
+        looked_at = examined(place, self.gamma)
+    luck = rng.uniform()
+    if luck >= looked_at:  # not clicked however relevant, which takes longer to find out
+        return False
+    return luck < relevance(self, user, item) / divisor * looked_at
 
 
 # -- what clicks change --------------------------------------------------------------------------------------

@@ -27,7 +27,6 @@ from scenarios.bored_user import (
     is_clicked,
     logit,
     monotony,
-    relevance,
     remember,
     tire,
 )
@@ -174,7 +173,7 @@ class Boredom(Scenario):
         divisor = monotony(self, items, slate, scratch)
         for place in range(len(slate)):
             item = items[slate[place]].id
-            if is_clicked(self, relevance(self, user, item) / divisor, place, len(slate), rng):
+            if is_clicked(self, user, item, divisor, place, len(slate), rng):
                 responses[place].clicked = 1.0
             for topic in range(self.num_topics):
                 responses[place].vector[topic] = self.vectors[item, topic]

@@ -339,8 +339,8 @@ def four_of_a_topic_halve_relevance(make: Make) -> None:
     assert two.chances([0, 1, 2, 0]) == pytest.approx(0.25)
 
 
-def upside_down(me: Any, likely: float, place: int, places: int, rng: Any) -> bool:
-    return bored_user.is_clicked(me, likely, places - 1 - place, places, rng)
+def upside_down(me: Any, user: Any, item: int, divisor: float, place: int, places: int, rng: Any) -> bool:
+    return bored_user.is_clicked(me, user, item, divisor, places - 1 - place, places, rng)
 
 
 @pytest.mark.parametrize(
