@@ -53,8 +53,13 @@ class PartLibrary(EntryLibrary):
         self._finalized = True
 
 
-def without_address(library: Any, descriptor: Any, environment: Any) -> Any:
-    """What stands for a part in numba's tables; not to be called."""
+def executable(context: Any, library: Any, descriptor: Any, environment: Any) -> Any:
+    """What stands for a function in numba's tables: of a part something that is not to be called.
+
+    What is compiled by the way is called, as a block that goes back to Python (`numba.objmode`).
+    """
+    if not isinstance(library, PartLibrary):
+        return context.get_executable(library, descriptor, environment)
     library._ensure_finalized()
     return make_function(descriptor.lookup_module(), descriptor.qualname, "", 0, environment, (library,))
 
@@ -87,7 +92,8 @@ class PartCompiler(EntryCompiler):
     library = PartLibrary
 
     def define_pipelines(self) -> list[Any]:
-        self.state.targetctx = self.state.targetctx.subtarget(get_executable=without_address)
+        context = self.state.targetctx
+        self.state.targetctx = context.subtarget(get_executable=partial(executable, context))
         return super().define_pipelines()
 
 

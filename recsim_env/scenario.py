@@ -223,6 +223,11 @@ class Scenario:
         values: dict[str, Any] = {
             k: int(v) if type(v) not in (float, bool) else v for k, v in names.items() if not isinstance(v, str)
         }
+        for name, value in values.items():
+            if type(value) is int and not -(2**63) <= value < 2**63:
+                raise InvalidParameter(
+                    f"{type(self).__name__}.{name} must fit 64 bits (-2^63 to 2^63 - 1), not {value}"
+                )
         for name, table in self.tables().items():
             values[name] = np.ascontiguousarray(table)
             values[name].flags.writeable = False

@@ -39,6 +39,14 @@ def test_a_verb_prints_compiled_too(tmp_path: Path, capfd: pytest.CaptureFixture
     assert all(0.0 <= float(line.split()[1]) < 20.0 for line in heard)
 
 
+@pytest.mark.filterwarnings("ignore::numba.NumbaWarning")  # of Python in compiled code
+def test_a_verb_goes_back_to_python(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    world = shop_with(tmp_path / "back.py", 'with numba.objmode(): print("back", flush=True)')
+    world.write_text("import numba\n" + world.read_text(encoding="utf-8"), encoding="utf-8")
+    play(world, steps=5)
+    assert capfd.readouterr().out.count("back") >= 5
+
+
 def test_a_verb_tells_of_an_error_with_its_values_also_from_the_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

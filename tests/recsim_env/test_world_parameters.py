@@ -26,6 +26,7 @@ class Lamp(Scenario):
 
     num_candidates: int = 5
     slate_size: int = 2
+    serial: int = 0
 
     def user_fields(self) -> Sequence[Field]:
         return [
@@ -219,3 +220,10 @@ def test_a_world_that_does_not_compile_is_played_as_plain_python() -> None:
     assert np.array_equal(info["clicked"], before["candidates"][:, [3, 1], 0] > 0)
     notes = check_scenario(Parrot(), users=3, steps=10)
     assert any("only plain Python plays it" in note for note in notes)
+
+
+@pytest.mark.parametrize("serial", [2**63, -(2**63) - 1])
+def test_a_whole_number_fits_64_bits(serial: int) -> None:
+    with pytest.raises(InvalidParameter, match=f"Lamp.serial must fit 64 bits .*, not {serial}"):
+        make_vector_env(Lamp(serial=serial), 2)
+    assert make_vector_env(Lamp(serial=2**63 - 1), 2).reset(seed=0)
