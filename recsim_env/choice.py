@@ -103,8 +103,3 @@ def examined_from_both_ends(place: int, places: int, gamma: float) -> float:
 def position_based(relevance: float, place: int, gamma: float, rng: Any) -> bool:
     """Whether a place is clicked, independently of the others: relevance * gamma ** place."""
     return rng.uniform() < relevance * examined(place, gamma)
-
-
-def mixed_position_based(relevance: float, place: int, places: int, gamma: float, rng: Any) -> bool:
-    """Whether a place is clicked, independently of the others, when half the users read from the bottom."""
-    return rng.uniform() < relevance * examined_from_both_ends(place, places, gamma)

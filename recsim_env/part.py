@@ -2,8 +2,8 @@
 
 Numba makes a program of each function that it compiles: linked with all that it calls, optimised three times over,
 turned into machine code and given an address. Of a loop's fifty small functions nobody asks for the address. They are
-parts of the entry that calls them, and become machine code there. To optimise a part before, and not only what it
-becomes a part of, makes the loop a quarter faster.
+parts of the entry that calls them, and become machine code there. A part is optimised all the same: where only the
+entry is, the loop is slower.
 """
 
 from __future__ import annotations
@@ -108,7 +108,6 @@ def parts(jit: Jit) -> Jit:
     return partial(jit, **PART)
 
 
-@cache
 def entries(jit: Jit) -> Jit:
     """The compiler `jit`, of what Python calls."""
     return partial(jit, pipeline_class=EntryCompiler)

@@ -15,7 +15,6 @@ from recsim_env.choice import (
     examined,
     examined_from_both_ends,
     exponential_cascade,
-    mixed_position_based,
     multinomial_logit,
     position_based,
     proportional,
@@ -123,14 +122,6 @@ def test_examination_fades_from_one_end_or_from_both(gamma: float) -> None:
     assert examined_from_both_ends(0, 1, gamma) == 1.0
 
 
-@pytest.mark.parametrize("place", [0, 2, 3])
-def test_mixed_position_based_clicks_are_likely_at_both_ends(place: int) -> None:
-    p = 0.8 * (0.6**place + 0.6 ** (3 - place)) / 2
-    assert shares(lambda scores, rng: int(mixed_position_based(0.8, place, 4, 0.6, rng)) - 1, [1 - p, p])
-    assert not shares(lambda scores, rng: int(mixed_position_based(0.8, place, 5, 0.6, rng)) - 1, [1 - p, p])
-    assert not shares(lambda scores, rng: int(position_based(0.8, place, 0.6, rng)) - 1, [1 - p, p])
-
-
 # -- planted bugs: each would pass a test of "is it sometimes clicked" -----------------------------------
 
 
@@ -221,7 +212,7 @@ def all_models(scores: Any, rng: Any) -> tuple[int, int, int, int, int, bool, bo
         exponential_cascade(scores.copy(), 0.8, 0.3, rng),
         threshold(scores, 1.0),
         position_based(0.8, 2, 0.6, rng),
-        mixed_position_based(0.8, 2, 6, 0.6, rng),
+        rng.uniform() < 0.8 * examined_from_both_ends(2, 6, 0.6),
     )
 
 
