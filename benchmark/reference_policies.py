@@ -1,4 +1,4 @@
-"""Policies that published figures are of; each knows the world it is for."""
+"""Policies that reference figures are of; each knows the world it is for."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from agents.myopic_oracle import MyopicOracle
 from recsim_env.agent import Agent, top_slates
 from recsim_env.env import Observation
 from scenarios.interest_exploration import InterestExploration
@@ -18,6 +19,14 @@ class TopicQuality(Agent):
     def act(self, observation: Observation, rng: np.random.Generator) -> np.ndarray:
         topics = observation["candidates"].argmax(2).astype(float)  # topics are in order of their mean quality
         return top_slates(topics, observation, self.spec.slate_size)
+
+
+class TiesToTheHighest(MyopicOracle):
+    """Ranks by `appeal` as the myopic oracle does, but of candidates of equal appeal the highest position first."""
+
+    def act(self, observation: Observation, rng: np.random.Generator) -> np.ndarray:
+        appeal = observation["appeal"]
+        return appeal.shape[1] - 1 - top_slates(appeal[:, ::-1], {}, self.spec.slate_size)
 
 
 class LeastClickbait(Agent):

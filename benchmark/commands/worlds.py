@@ -93,7 +93,7 @@ def fidelity(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="A Markdown file to write the table into.")] = None,
 ) -> None:
-    """Measure the published figures of the worlds, and show them beside the originals'."""
+    """Measure the reference figures of the worlds, and show them beside the originals'."""
     from benchmark.fidelity import write_fidelity
 
     write_fidelity(out, items)
