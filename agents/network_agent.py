@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from agents.networks import Features
-from agents.torch_tools import find_device, moments_of, set_moments, set_weights, weights_of
+from agents.torch_tools import TorchDefaults, find_device, moments_of, set_moments, set_weights, weights_of
 from recsim_env.agent import Agent, WorldSpec
 
 
-class NetworkAgent(Agent):
+class NetworkAgent(TorchDefaults, Agent):
     """Learns a network; the config has `device`, `learning_rate`, `weight_decay`, `totals` and `history`.
 
     Attributes:

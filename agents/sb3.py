@@ -24,7 +24,7 @@ from gymnasium import spaces
 from agents.encoding import Encoder, Standardiser
 from agents.experience import Transition, check_discount, interact
 from agents.sb3_weights import learnt_of, set_learnt
-from agents.torch_tools import find_device, one_thread, own_randomness
+from agents.torch_tools import TorchDefaults, find_device, one_thread, own_randomness
 from recsim_env.agent import Agent, AgentConfig, Log, WorldSpec, top_slates
 from recsim_env.env import Observation
 from recsim_env.errors import AgentError, UnknownName, unknown
@@ -238,7 +238,7 @@ LEFT_OUT = {
 }
 
 
-class SB3(Agent):
+class SB3(TorchDefaults, Agent):
     """An algorithm of Stable-Baselines3, scoring candidates with one shared network."""
 
     Config = PPOConfig

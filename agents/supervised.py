@@ -16,7 +16,7 @@ from agents.fitting import Batch, Fit
 from agents.impressions import Context, Impressions
 from agents.items import ItemIndex
 from agents.journal import Journal, Softened
-from agents.torch_tools import find_device, initialise, one_thread, seeded, set_weights, weights_of
+from agents.torch_tools import TorchDefaults, find_device, initialise, one_thread, seeded, set_weights, weights_of
 from recsim_env.agent import AgentConfig, Log, Ranker, WorldSpec
 from recsim_env.env import Observation
 from recsim_env.errors import AgentError
@@ -34,7 +34,7 @@ class SupervisedConfig(AgentConfig):
     item_clusters: int = param(100, "kinds of items at most, where items have no ids", low=1)
 
 
-class Supervised(Ranker):
+class Supervised(TorchDefaults, Ranker):
     """Plays, logs and fits; a subclass gives `fit` and `score`.
 
     Attributes:

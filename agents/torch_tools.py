@@ -5,9 +5,10 @@ from __future__ import annotations
 import ctypes
 import random
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, wraps
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,6 +49,46 @@ def one_thread() -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def torch_defaults() -> Iterator[None]:
+    """Let torch make float32 tensors on the processor, where nothing else is said, whatever the process has set."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        with torch.device("cpu"):
+            yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def under_torch_defaults(method: Callable[..., Any]) -> Callable[..., Any]:
+    """`method`, run under `torch_defaults`; as it is where the process has set nothing else."""
+
+    @wraps(method)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        if torch.get_default_dtype() is torch.float32 and torch.get_default_device().type == "cpu":
+            return method(*args, **kwargs)
+        with torch_defaults():
+            return method(*args, **kwargs)
+
+    return run
+
+
+class TorchDefaults:
+    """A base of agents with networks: a default dtype or device that the process has set does not reach them.
+
+    Libraries for Bayesian optimisation and physics ask for float64 as the default of the whole process.
+    """
+
+    ENTRIES = ("__init__", "train", "fit", "act", "scores", "restore")  # what is called from outside
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name in cls.ENTRIES:
+            if name in vars(cls):
+                setattr(cls, name, under_torch_defaults(vars(cls)[name]))
 
 
 @cache

@@ -48,13 +48,17 @@ def folder() -> Path | None:
     named = os.environ.get(FOLDER, "")
     if named.lower() == OFF:
         return None
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "recsim-env"
-    place = Path(named or home)
     try:
+        place = Path(named) if named else users_caches() / "recsim-env"
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
         return place if is_ours(place) else None
-    except OSError:
+    except (OSError, RuntimeError):  # RuntimeError: this user has no home folder
         return None
+
+
+def users_caches() -> Path:
+    """The folder of this user's caches. Raises `RuntimeError` where the user has no home folder."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
 def is_ours(place: Path) -> bool:

@@ -16,7 +16,7 @@ import pytest
 from numba.extending import intrinsic
 
 from recsim_env.bound import reader, typeof
-from recsim_env.compile_cache import ENDING, FOLDER, OFF, kept
+from recsim_env.compile_cache import ENDING, FOLDER, OFF, folder, kept
 from recsim_env.fingerprint import Fingerprint, Unknown
 from recsim_env.link import CHECKED_JIT, JIT
 
@@ -179,3 +179,19 @@ def test_without_a_folder_nothing_is_kept(place: str, tmp_path: Path, monkeypatc
     monkeypatch.setenv(FOLDER, str(tmp_path / "file") if place == "file" else place)
     assert [loads(double), loads(double)] == [0, 0]
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_without_a_home_folder_code_is_kept_where_it_is_told_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container whose user has neither a name nor HOME."""
+
+    def no_home(kind: type[Path]) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", classmethod(no_home))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv(FOLDER, raising=False)
+    assert folder() is None
+    monkeypatch.setenv(FOLDER, str(tmp_path / "kept"))
+    assert folder() == tmp_path / "kept"
