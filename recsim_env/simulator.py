@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.errors import NumbaError
 
 from recsim_env.compile_cache import compiled
@@ -73,9 +75,26 @@ def executor(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="recsim-env")
 
 
+if hasattr(os, "register_at_fork"):
+    # A forked child has none of the parent's threads: it makes a pool of its own. A fork waits until no thread
+    # compiles, since the child would wait for ever for the compiler's lock.
+    os.register_at_fork(after_in_child=executor.cache_clear)
+    os.register_at_fork(
+        before=global_compiler_lock.acquire,
+        after_in_parent=global_compiler_lock.release,
+        after_in_child=global_compiler_lock.release,
+    )
+
+
 def together(work: Callable[[], None], threads: int) -> None:
-    """Call `work` on this thread and on `threads - 1` others at once, and wait for them."""
-    others = [executor(threads).submit(work) for _ in range(threads - 1)]
+    """Call `work`, which takes pieces until none is left, on this thread and `threads - 1` others, and wait for them.
+
+    While the interpreter shuts down it starts no work on other threads; then this thread takes all pieces.
+    """
+    others: list[Future[None]] = []
+    with suppress(RuntimeError):
+        for _ in range(threads - 1):
+            others.append(executor(threads).submit(work))
     try:
         work()
     finally:

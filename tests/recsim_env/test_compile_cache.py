@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 from numba.extending import intrinsic
 
+from recsim_env import compile_cache
 from recsim_env.bound import reader, typeof
-from recsim_env.compile_cache import ENDING, FOLDER, OFF, folder, kept
+from recsim_env.compile_cache import ENDING, FOLDER, OFF, kept
 from recsim_env.fingerprint import Fingerprint, Unknown
 from recsim_env.link import CHECKED_JIT, JIT
 
@@ -192,6 +193,6 @@ def test_without_a_home_folder_code_is_kept_where_it_is_told_or_not_at_all(
     monkeypatch.setattr(Path, "home", classmethod(no_home))
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.delenv(FOLDER, raising=False)
-    assert folder() is None
+    assert compile_cache.folder() is None
     monkeypatch.setenv(FOLDER, str(tmp_path / "kept"))
-    assert folder() == tmp_path / "kept"
+    assert compile_cache.folder() == tmp_path / "kept"
