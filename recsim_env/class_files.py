@@ -14,6 +14,7 @@ from typing import TypeVar
 from recsim_env.errors import RecSimError, unknown
 
 T = TypeVar("T")
+PREFIX = "recsim_env_user_"  # of the names of modules that are files
 
 
 def names_a_file(text: str) -> bool:
@@ -47,6 +48,13 @@ def class_in_file(text: str, base: type[T], error: type[RecSimError]) -> type[T]
     return found[own[0]]
 
 
+def address_of(kind: type) -> str | None:
+    """`file.py:Class` of a class that comes from a file; None of one that is imported by its module's name."""
+    if not kind.__module__.startswith(PREFIX):
+        return None
+    return f"{sys.modules[kind.__module__].__file__}:{kind.__qualname__}"
+
+
 def module_of(path: Path, error: type[RecSimError]) -> ModuleType:
     """The file as a module; what it raises becomes an `error` with the line."""
     try:
@@ -61,7 +69,7 @@ def module_of(path: Path, error: type[RecSimError]) -> ModuleType:
 @lru_cache(maxsize=128)
 def load(path: Path, changed: int, digest: str) -> ModuleType:
     """Import a file under a name of its own; kept for its path, time of change and content."""
-    name = f"recsim_env_user_{path.stem}_{hashlib.sha256(bytes(path)).hexdigest()[:8]}"
+    name = f"{PREFIX}{path.stem}_{hashlib.sha256(bytes(path)).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec and spec.loader  # a .py file always has both
     module = importlib.util.module_from_spec(spec)

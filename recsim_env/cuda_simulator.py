@@ -160,6 +160,9 @@ class CudaSimulator:
         self._cuda, self._blocks = cuda, (n + THREADS - 1) // THREADS
         self._words = scenario.response_dtype.itemsize // 8
 
+    def __reduce__(self) -> Any:
+        raise RecSimError("users on a GPU cannot be copied or pickled: make a CudaSimulator where they are wanted")
+
     def reset(self, seed: int | None) -> Tensor:
         """Start session 0 of the users of `seed`, or with None everybody's next session; (n, width) float32."""
         if seed is not None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import operator
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import gymnasium
 import numpy as np
@@ -63,7 +64,14 @@ def allowed_slates(observation: Observation, slate_size: int) -> np.ndarray:
     return np.tile(observation["mask"] > 0, (1, slate_size))
 
 
-class RecEnv(gymnasium.Env[Observation, Any]):
+class Copied:
+    """A base of environments: a copy has users of its own, who go on as the others would."""
+
+    def __copy__(self) -> Self:
+        return copy.deepcopy(self)
+
+
+class RecEnv(Copied, gymnasium.Env[Observation, Any]):
     """One simulated user.
 
     `reset(seed=s)` starts session 0 of the seed's user, a bare `reset()` that user's next session.
@@ -155,7 +163,7 @@ class RecEnv(gymnasium.Env[Observation, Any]):
         return render_user(self.simulator, 0, self.render_mode)
 
 
-class RecVectorEnv(VectorEnv[Observation, Any, np.ndarray]):
+class RecVectorEnv(Copied, VectorEnv[Observation, Any, np.ndarray]):
     """`num_envs` simulated users at once; a user's next session begins in the step that ended one.
 
     Place i is user `options.first_user + i` of the seed: the same life as anywhere else. Observations are the caller's

@@ -7,10 +7,11 @@ from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeAlias
 
 import numpy as np
 
+from recsim_env.class_files import address_of, class_in_file
 from recsim_env.content import Content
 from recsim_env.errors import InvalidParameter, ScenarioError
 from recsim_env.fields import Field, record_dtype
@@ -70,6 +71,17 @@ class Scenario:
                 f"{type(self).__name__}.slate_size must be at most num_candidates ({self.num_candidates}), "
                 f"not {self.slate_size}"
             )
+
+    def __copy__(self) -> Self:
+        return self  # nothing of it changes
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Parameters, and the class by its name, or by its file; what follows from them is made again."""
+        kind, parameters = type(self), {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}
+        return made_again, (address_of(kind) or kind, parameters)
 
     if TYPE_CHECKING:  # the arrays of `tables()`, which verbs read as self.NAME
 
@@ -244,6 +256,16 @@ class Scenario:
     @classmethod
     def overrides(cls, verb: str) -> bool:
         return getattr(cls, verb) is not getattr(Scenario, verb)
+
+
+def made_again(kind: type[Scenario] | str, parameters: dict[str, Any]) -> Scenario:
+    """A scenario that comes from a pickle.
+
+    Raises:
+        ScenarioError: its class is in a file (`kind` is `file.py:Class`) that is not there.
+    """
+    made = class_in_file(kind, Scenario, ScenarioError) if isinstance(kind, str) else kind
+    return made(**parameters)
 
 
 @cache

@@ -19,7 +19,7 @@ from recsim_env.compile_cache import compiled
 from recsim_env.compiler import loop_of
 from recsim_env.errors import InvalidAction, InvalidParameter
 from recsim_env.layout import build_layout
-from recsim_env.link import JIT, Jit
+from recsim_env.link import CHECKED_JIT, JIT, Jit
 from recsim_env.parameters import param, validate
 from recsim_env.pool import ArrayPool
 from recsim_env.rehearsal import compile_error
@@ -28,6 +28,7 @@ from recsim_env.state import LIFE, RESULT, State
 from recsim_env.streams import STREAM, Purpose, chain_many, root_key
 
 APART = 8  # streams of 16 bytes: 128 bytes
+ENDED = ("over", "ended", "final", "ended_users")  # what a simulator remembers of sessions that ended
 OBSERVE = ("partial", "full", "responses")
 USERS_A_SLICE = 4096
 USERS_A_THREAD = 256  # below this a second thread costs more than it brings
@@ -150,15 +151,28 @@ class Simulator:
         self._results = ArrayPool((n,), RESULT)
         self._answers = ArrayPool((n, scenario.slate_size), scenario.response_dtype)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Simulator:
-        """Users of their own who go on as these would; the loop knows its arrays by where they lie."""
-        other = Simulator(self.scenario, self.n, self.options, autoreset=self.autoreset, jit=self.jit)
-        for ours, theirs in zip(self.state, other.state, strict=True):
-            if theirs.flags.writeable:
-                theirs[...] = ours
-        for name in ("over", "ended", "final", "ended_users"):
-            setattr(other, name, getattr(self, name).copy())
-        return other
+    def __getstate__(self) -> dict[str, Any]:
+        """What copies and pickles are made of; not the loop, which knows its arrays by where they lie."""
+        arrays = {name: array for name, array in self.state._asdict().items() if array.flags.writeable}
+        ended = {name: getattr(self, name) for name in ENDED}
+        how = {"autoreset": self.autoreset, "checked": self.jit is CHECKED_JIT}
+        return {
+            "scenario": self.scenario,
+            "n": self.n,
+            "options": self.options,
+            **how,
+            "arrays": arrays,
+            "ended": ended,
+        }
+
+    def __setstate__(self, content: dict[str, Any]) -> None:
+        """Users of their own who go on as the others would."""
+        jit, autoreset = CHECKED_JIT if content["checked"] else JIT, content["autoreset"]
+        Simulator.__init__(self, content["scenario"], content["n"], content["options"], autoreset=autoreset, jit=jit)
+        for name, array in content["arrays"].items():
+            getattr(self.state, name)[...] = array
+        for name, array in content["ended"].items():
+            setattr(self, name, array.copy())
 
     def _slices(self, users: int) -> list[tuple[int, int, int]]:
         """(first, one after the last, slot) of each slice; several a thread, so that a slow core gets fewer."""
