@@ -11,6 +11,7 @@ import numpy as np
 from recsim_env.bound import in_memory, reader, typeof, uncounted
 from recsim_env.compile_cache import kept
 from recsim_env.compiled_streams import chain_compiled
+from recsim_env.fingerprint import digest_here
 from recsim_env.form import Form
 from recsim_env.link import JIT, Jit, link
 from recsim_env.loop import Loop, build_loop
@@ -36,8 +37,11 @@ def plain_loop(verbs: Verbs, form: Form) -> Loop:
 
 
 @cache
-def compiled_loop(verbs: Verbs, form: Form, kind: Any, jit: Jit) -> Loop:
-    """The loop by a compiler; its first argument is memory that holds a tuple of numba's type `kind`."""
+def compiled_loop(verbs: Verbs, digest: str, form: Form, kind: Any, jit: Jit) -> Loop:
+    """The loop by a compiler; its first argument is memory that holds a tuple of numba's type `kind`.
+
+    `digest` tells verbs whose helpers or constants were defined anew from what they were before.
+    """
     part = parts(jit)
     linked = Verbs(*(link(verb, part) for verb in verbs))
     return build_loop(linked, form, Mode(kept(entries(jit)), part, chain_compiled, reader(kind), uncounted))
@@ -49,7 +53,7 @@ def play_plainly(verbs: Verbs, form: Form, given: tuple[Any, ...]) -> Loop:
 
 
 def loop_of(scenario: Scenario, form: Form, given: tuple[Any, ...], jit: Jit | None = JIT) -> Loop:
-    """The scenario's loop with its first argument: compiled (kept for verbs and form), or plain with `jit=None`.
+    """The scenario's loop with its first argument: compiled (kept for verbs as they are now, and form), or plain.
 
     Raises:
         ScenarioError: a mistake in the verbs that shows before they are compiled.
@@ -57,7 +61,9 @@ def loop_of(scenario: Scenario, form: Form, given: tuple[Any, ...], jit: Jit | N
     verbs = type(scenario).verbs()
     if jit is None:
         return play_plainly(verbs, form, given)
-    check_source(scenario)
-    rehearse_once(scenario)
+    digest = digest_here(*verbs)
+    check_source(scenario, digest)
+    rehearse_once(scenario, digest)
     memory = in_memory(given)
-    return Loop(*(partial(entry, memory) for entry in compiled_loop(verbs, form, typeof(given), jit)))
+    loop = compiled_loop(verbs, digest, form, typeof(given), jit)
+    return Loop(*(partial(entry, memory) for entry in loop))

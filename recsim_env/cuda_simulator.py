@@ -20,6 +20,7 @@ from torch import Tensor
 from recsim_env.compiled_streams import compile_streams
 from recsim_env.compiler import identity
 from recsim_env.errors import InvalidAction, InvalidParameter, RecSimError
+from recsim_env.fingerprint import digest_here
 from recsim_env.form import Form
 from recsim_env.link import link
 from recsim_env.loop import build_loop
@@ -81,8 +82,8 @@ def device_compiler() -> tuple[Callable[..., Any], Any]:
 
 
 @cache
-def kernels_of(verbs: Verbs, form: Form) -> Kernels:
-    """The loop for these verbs and this form, not compiled yet.
+def kernels_of(verbs: Verbs, digest: str, form: Form) -> Kernels:
+    """The loop for these verbs, which `digest` tells from what they were before, and this form, not compiled yet.
 
     Both kernels take the loop's arguments, all but the slice, as one.
     """
@@ -136,7 +137,8 @@ class CudaSimulator:
             raise RecSimError("simulation on a GPU needs one that torch sees; use RecVectorEnv on the processor")
         host = Simulator(scenario, 1, options, autoreset=True)
         self.scenario, self.n, self.options, self.layout = scenario, n, options, host.layout
-        self.kernels = kernels_of(type(scenario).verbs(), self.layout.form)
+        verbs = type(scenario).verbs()
+        self.kernels = kernels_of(verbs, digest_here(*verbs), self.layout.form)
         cuda = numba_cuda()
         tables = (to_device(cuda, part) for part in (host.me, *host.layout.plan))
         once = ("items", "item_words") if scenario.offer_is_fixed else ()

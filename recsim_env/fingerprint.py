@@ -23,6 +23,9 @@ KNOWN_MODULES = {"math", "cmath", "numpy", "numba"}
 PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...))
 
 
+ALIVE: dict[int, Any] = {}  # what goes by its identity, so that none is given twice
+
+
 class Unknown(Exception):
     """Something is compiled in that has no digest; such code is not kept."""
 
@@ -50,9 +53,14 @@ def shape_of(kind: Type) -> list[Any]:
 
 
 class Fingerprint:
-    """A digest that values and functions are added to."""
+    """A digest that values and functions are added to.
 
-    def __init__(self) -> None:
+    Args:
+        here: whether it is for this process alone: what no other process could tell goes by its identity.
+    """
+
+    def __init__(self, *, here: bool = False) -> None:
+        self.here = here
         self.digest = hashlib.sha256(package_sources())
         self.seen: dict[int, int] = {}  # by identity, the place among those seen
         self.kept: list[Any] = []  # alive, so that no identity is given twice
@@ -83,8 +91,17 @@ class Fingerprint:
         else:
             self.seen[id(value)] = len(self.seen)
             self.kept.append(value)
-            self.add_object(value)
+            self.add_once(value)
         return self
+
+    def add_once(self, value: Any) -> None:
+        try:
+            self.add_object(value)
+        except Unknown:
+            if not self.here:
+                raise
+            ALIVE[id(value)] = value
+            self.token("here", id(value))
 
     def add_object(self, value: Any) -> None:
         if isinstance(value, enum.Enum):
@@ -160,12 +177,24 @@ class Fingerprint:
                 self.add_parts(names[name], code.co_names)
 
     def add_parts(self, module: Any, names: tuple[str, ...]) -> None:
-        """What a module that numba does not know gives under these names."""
+        """What a module that numba does not know gives under these names, and modules in it."""
         if isinstance(module, types.ModuleType) and not is_known(module.__name__):
             for name in names:
                 if hasattr(module, name):
                     self.token(module.__name__, name)
-                    self.add(getattr(module, name))
+                    part = getattr(module, name)
+                    new = id(part) not in self.seen
+                    self.add(part)
+                    if new:
+                        self.add_parts(part, names)
 
     def hexdigest(self) -> str:
         return self.digest.hexdigest()
+
+
+def digest_here(*functions: Any) -> str:
+    """What functions are made from now, in this process: another one after a helper or a constant is defined anew."""
+    fingerprint = Fingerprint(here=True)
+    for function in functions:
+        fingerprint.add(function)
+    return fingerprint.hexdigest()

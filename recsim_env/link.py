@@ -9,6 +9,8 @@ from typing import Any
 
 import numba
 
+from recsim_env.fingerprint import digest_here
+
 Jit = Callable[..., Any]
 
 # One wrapper a mode, since `link` and `compiled_loop` keep what they made by it.
@@ -16,15 +18,20 @@ JIT: Jit = partial(numba.njit, nogil=True)
 CHECKED_JIT: Jit = partial(numba.njit, nogil=True, boundscheck=True)
 
 
-@cache
 def link(function: Callable[..., Any], jit: Jit) -> Callable[..., Any]:
     """`function` compiled with every plain function that it names, recursively.
 
-    Authors write no decorator, and the same text runs as plain Python. Compiled code is kept in the
-    process only: numba's cache on disk has returned a binary of other verbs.
+    Authors write no decorator, and the same text runs as plain Python. It is compiled again where it, or anything that
+    it names, was defined anew since.
     """
     if not isinstance(function, types.FunctionType):
         return function  # compiled already, or a built-in
+    return linked(function, digest_here(function), jit)
+
+
+@cache
+def linked(function: types.FunctionType, digest: str, jit: Jit) -> Callable[..., Any]:
+    """The function as it is now, which `digest` tells from what it was before."""
     names = dict(function.__globals__)
     for name in function.__code__.co_names:
         if isinstance(names.get(name), types.FunctionType):

@@ -13,6 +13,7 @@ from numba.core.errors import NumbaError
 
 from recsim_env.errors import RecSimError, ScenarioError
 from recsim_env.fields import Field
+from recsim_env.fingerprint import digest_here
 from recsim_env.scenario import VERBS, Scenario, Verbs
 from recsim_env.source import place
 from recsim_env.streams import STREAM
@@ -192,14 +193,16 @@ def rehearse(scenario: Scenario, verbs: Verbs) -> None:
     verbs.offer(me, user, items, rng)
 
 
-def rehearse_once(scenario: Scenario) -> None:
-    """`rehearse` as plain Python, once for a class and the types of its records.
+def rehearse_once(scenario: Scenario, digest: str = "") -> None:
+    """`rehearse` as plain Python, once for a class, the types of its records, and what its verbs are made from.
+
+    The last is `digest`; without one, it is taken here.
 
     Raises:
         ScenarioError: a verb's mistake, with class, verb, line and cause.
     """
     dtypes = (scenario.user_dtype, scenario.item_dtype, scenario.response_dtype)
-    key = (type(scenario), *dtypes)
+    key = (type(scenario), *dtypes, digest or digest_here(*type(scenario).verbs()))
     if key not in _rehearsed:
         rehearse(scenario, guarded(scenario))
         _rehearsed.add(key)

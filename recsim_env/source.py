@@ -21,6 +21,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from recsim_env.errors import ScenarioError
+from recsim_env.fingerprint import digest_here
 from recsim_env.scenario import VERBS, Scenario
 from recsim_env.streams import Stream
 
@@ -50,20 +51,22 @@ class Names(NamedTuple):
         return cls(scenario.compiled_self._fields, texts, *(dtype.names or () for dtype in records))
 
 
-def check_source(scenario: Scenario) -> None:
+def check_source(scenario: Scenario, digest: str = "") -> None:
     """Read the scenario's verbs, and the plain functions of modules that they call.
 
-    Verbs whose text is not at hand (typed into an interpreter) are left to the rehearsal.
+    They are read once for a `digest` of what the verbs are made from; without one, it is taken here. Verbs whose text
+    is not at hand (typed into an interpreter) are left to the rehearsal.
 
     Raises:
         ScenarioError: the first mistake, with class, verb, line, rule, and the nearest name.
     """
-    check_class(type(scenario), Names.of(scenario))  # type: ignore[arg-type]  # a class is hashable
+    owner = type(scenario)
+    check_class(owner, Names.of(scenario), digest or digest_here(*owner.verbs()))  # type: ignore[arg-type]  # a class is hashable
 
 
 @cache
-def check_class(owner: type[Scenario], names: Names) -> None:
-    """`check_source`, once for a class and what its verbs may read."""
+def check_class(owner: type[Scenario], names: Names, digest: str) -> None:
+    """`check_source`, once for a class as it is now and what its verbs may read."""
     check_verb_names(owner)
     for verb in VERBS:
         declared = list(inspect.signature(getattr(Scenario, verb)).parameters)

@@ -44,7 +44,7 @@ def test_every_world_compiles_for_a_gpu(name: str, monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr(dispatcher, "get_current_device", lambda: SimpleNamespace(compute_capability=HOPPER))
     world, options = find_world(name).make(), Options(totals=True, history=2)
     layout = build_layout(world, observe=options.observe, history=options.history, totals=options.totals)
-    kernels = kernels_of(type(world).verbs(), layout.form)
+    kernels = kernels_of(type(world).verbs(), "", layout.form)
     arguments = host_arguments(world, options)
     for kernel, given in zip(kernels, arguments, strict=True):
         text, _ = cuda.compile_ptx(kernel.py_func, tuple(typeof(part) for part in given), cc=HOPPER)
