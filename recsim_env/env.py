@@ -55,13 +55,29 @@ def refuse_options(options: dict[str, Any] | None) -> None:
 
 def check_render_mode(mode: str | None) -> str | None:
     if mode is not None and mode not in RENDER_MODES:
-        raise InvalidParameter(f"render_mode must be one of {', '.join(RENDER_MODES)}, not {mode!r}")
+        raise InvalidParameter(
+            f"render_mode must be one of {', '.join(RENDER_MODES)}, not {mode!r} (gymnasium.make also gives 'human' "
+            "and what ends in '_list', by wrappers for one user; gymnasium.make_vec has none)"
+        )
     return mode
 
 
 def allowed_slates(observation: Observation, slate_size: int) -> np.ndarray:
     """(n, S x C) bool: which positions each place may take, as sb3-contrib's maskable agents want it."""
     return np.tile(observation["mask"] > 0, (1, slate_size))
+
+
+def action_masks(observation: Observation, users: int, scenario: Scenario, begun: bool) -> np.ndarray:
+    """`allowed_slates` of (n, ...) observations; all True in a world without a mask.
+
+    Raises:
+        ResetNeeded: no session has begun.
+    """
+    if not begun:
+        raise ResetNeeded("no session has begun, so no candidates are on offer: call reset() first")
+    if "mask" not in observation:
+        return np.ones((users, scenario.slate_size * scenario.num_candidates), bool)
+    return allowed_slates(observation, scenario.slate_size)
 
 
 class Copied:
@@ -152,8 +168,12 @@ class RecEnv(Copied, gymnasium.Env[Observation, Any]):
         return self._see(snapshot.rows.copy())
 
     def action_masks(self) -> np.ndarray:
-        """(S x C,) bool, in worlds where not every candidate is allowed."""
-        return allowed_slates({"mask": self._observation["mask"][None]}, self.scenario.slate_size)[0]
+        """(S x C,) bool: whether a place may take a position, place by place; all True in a world without a mask.
+
+        Raises `ResetNeeded` before the first reset.
+        """
+        masks = {name: part[None] for name, part in self._observation.items() if name == "mask"}
+        return action_masks(masks, 1, self.scenario, self._over is not None)[0]
 
     def render(self) -> Any:
         """The user's state and the last slate, as text or as an (H, W, 3) uint8 picture."""
@@ -187,6 +207,12 @@ class RecVectorEnv(Copied, VectorEnv[Observation, Any, np.ndarray]):
         self._columns = scenario.response_dtype.names or ()
         self._begun = False
         self._rows, self._observation = self.simulator.final, Observation()
+
+    @property
+    def autoreset_mode(self) -> AutoresetMode:
+        """As Gymnasium's own vector environments tell it: a session that ended is followed by the next in that step."""
+        mode: AutoresetMode = self.metadata["autoreset_mode"]
+        return mode
 
     # Built when asked for: the bounds of a million observations take more memory than the users.
     @cached_property
@@ -286,8 +312,8 @@ class RecVectorEnv(Copied, VectorEnv[Observation, Any, np.ndarray]):
         return self._see(snapshot.rows.copy())
 
     def action_masks(self) -> np.ndarray:
-        """(n, S x C) bool, in worlds where not every candidate is allowed."""
-        return allowed_slates(self._observation, self.scenario.slate_size)
+        """(n, S x C) bool: of each user a row as `RecEnv.action_masks`. Raises `ResetNeeded` before the first reset."""
+        return action_masks(self._observation, self.num_envs, self.scenario, self._begun)
 
     def render(self) -> tuple[Any, ...] | None:
         """Text or pictures of the first nine users."""

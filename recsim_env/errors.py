@@ -14,6 +14,10 @@ class UnknownName(RecSimError, ValueError):
     """A scenario, agent, preset, parameter or option that does not exist."""
 
 
+class UnknownKeyword(UnknownName, TypeError):
+    """A keyword that neither the scenario nor the environment has; a TypeError, as of any function of Python."""
+
+
 class InvalidParameter(RecSimError, ValueError):
     """A parameter of the wrong type or out of its range."""
 

@@ -15,7 +15,7 @@ import gymnasium
 
 from recsim_env.class_files import class_in_file, names_a_file
 from recsim_env.env import RecEnv, RecVectorEnv
-from recsim_env.errors import InvalidParameter, RecSimError, ScenarioError, unknown
+from recsim_env.errors import InvalidParameter, RecSimError, ScenarioError, UnknownKeyword, unknown
 from recsim_env.parameters import build
 from recsim_env.scenario import Scenario
 from recsim_env.scenario_files import check_parameters, read_scenario_file
@@ -118,24 +118,34 @@ def world_of_file(path: Path, above: tuple[Path, ...] = ()) -> World:
 
 
 def parts(scenario: str | Scenario, preset: str | None, values: dict[str, Any]) -> tuple[Scenario, Options]:
-    """A scenario and the options of its environment from keywords; each keyword belongs to one of the two."""
+    """A scenario and the options of its environment from keywords; each keyword belongs to one of the two.
+
+    Raises:
+        UnknownKeyword: it belongs to neither. UnknownName, InvalidParameter: no such world, or a value that it refuses.
+    """
     options = build(Options, {name: values.pop(name) for name in OPTION_NAMES if name in values}, "the environment")
     if isinstance(scenario, Scenario):
         if preset is not None:
             raise InvalidParameter(f"preset {preset!r} belongs to a scenario's name, not to a scenario with parameters")
         check_names(type(scenario).__name__, type(scenario), values)
         return dataclasses.replace(scenario, **values) if values else scenario, options
+    if not isinstance(scenario, str):
+        raise InvalidParameter(
+            f"scenario must be a name, a file or a Scenario, not {scenario!r} (an EnvSpec in JSON keeps no Scenario: "
+            "name it there by file.py:Class)"
+        )
     world = find_world(f"{scenario}:{preset}" if preset else scenario)
     check_names(world.name, world.scenario, values)
     return world.make(**values), options
 
 
 def check_names(world: str, scenario: type[Scenario], values: Mapping[str, Any]) -> None:
-    """Refuse a keyword that is no parameter, with the nearest parameter or option."""
+    """Refuse a keyword that is no parameter, as Python words it, and with the nearest parameter or option."""
     known = [field.name for field in dataclasses.fields(scenario)]
     for name in values:
         if name not in known:
-            raise unknown(f"parameter of {world}", name, [*known, *OPTION_NAMES])
+            advice = unknown(f"parameter of {world}", name, [*known, *OPTION_NAMES])
+            raise UnknownKeyword(f"got an unexpected keyword argument {name!r}: {advice}")
 
 
 def make_env(
@@ -155,3 +165,7 @@ def make_vector_env(
     """`num_envs` users of a scenario; `values` are the scenario's parameters and the environment's `Options`."""
     made, options = parts(scenario, preset, values)
     return RecVectorEnv(made, num_envs, options, render_mode=render_mode)
+
+
+# gymnasium.make reads there which pictures an entry point can make, and wraps it for "human" and "rgb_array_list".
+vars(make_env)["metadata"] = RecEnv.metadata

@@ -1,19 +1,37 @@
-"""Wrappers: flat observations, slates as one number, scores to a slate, and the interaction budget."""
+"""Wrappers: flat observations of one user and of many, slates as one number, scores to a slate, the interaction budget.
+
+Those of one user keep what they were made with, so that `gymnasium.make(env.spec)` makes them again.
+"""
 
 from __future__ import annotations
 
+import itertools
 import math
+from functools import cached_property
 from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
-from gymnasium.vector import VectorEnv, VectorWrapper
+from gymnasium.utils import RecordConstructorArgs
+from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
+from gymnasium.vector.utils import batch_space
 
 from recsim_env.env import Observation
 from recsim_env.errors import BudgetSpent, InvalidAction, InvalidParameter
 
 SLATES_AT_MOST = 1_000_000
+
+
+def keys_of(space: spaces.Space[Any]) -> spaces.Dict:
+    """`space`, which must be of observations by key.
+
+    Raises:
+        InvalidParameter: it is not, as that of an environment whose observations are flat already.
+    """
+    if not isinstance(space, spaces.Dict):
+        raise InvalidParameter(f"flat observations are made of a Dict of keys, and these are {space}")
+    return space
 
 
 def flat_space(space: spaces.Dict) -> spaces.Box:
@@ -29,17 +47,73 @@ def flatten(space: spaces.Dict, observation: Observation, dims: int) -> np.ndarr
     return np.concatenate([part.reshape(*part.shape[:dims], -1) for part in parts], axis=-1)
 
 
-class FlatObservation(gymnasium.ObservationWrapper[np.ndarray, Any, Observation]):
-    """Observations as one (width,) float32 vector: the keys side by side, in the space's order."""
+class FlatObservation(gymnasium.ObservationWrapper[np.ndarray, Any, Observation], RecordConstructorArgs):
+    """Observations as one (width,) float32 vector: the keys side by side, in the space's order.
+
+    Raises:
+        InvalidParameter: they are flat already.
+    """
 
     def __init__(self, env: gymnasium.Env[Observation, Any]) -> None:
-        super().__init__(env)
-        assert isinstance(env.observation_space, spaces.Dict)
-        self.parts: spaces.Dict = env.observation_space
+        RecordConstructorArgs.__init__(self)
+        gymnasium.ObservationWrapper.__init__(self, env)
+        self.parts = keys_of(env.observation_space)
         self.observation_space = flat_space(self.parts)
 
     def observation(self, observation: Observation) -> np.ndarray:
         return flatten(self.parts, observation, 0)
+
+
+def attribute_of(envs: VectorEnv[Any, Any, Any], name: str) -> Any:
+    """The attribute of the outermost wrapper that has it, or of the environment; Gymnasium's do not pass theirs on."""
+    while isinstance(envs, VectorWrapper) and not hasattr(envs, name):
+        envs = envs.env
+    return getattr(envs, name)
+
+
+class RecVectorWrapper(VectorWrapper):
+    """A vector wrapper that tells of `RecVectorEnv` what others ask a vector environment for."""
+
+    @property
+    def autoreset_mode(self) -> AutoresetMode:
+        mode: AutoresetMode = self.metadata["autoreset_mode"]
+        return mode
+
+    def action_masks(self) -> np.ndarray:
+        """As `RecVectorEnv.action_masks`."""
+        masks: np.ndarray = attribute_of(self.env, "action_masks")()
+        return masks
+
+
+class FlatVectorObservation(RecVectorWrapper):
+    """`FlatObservation` for many users: (n, width) float32 rows, and each of `final_obs` (width,).
+
+    Raises:
+        InvalidParameter: they are flat already.
+    """
+
+    def __init__(self, env: VectorEnv[Any, Any, Any]) -> None:
+        super().__init__(env)
+        self.parts = keys_of(env.single_observation_space)
+        self.single_observation_space = flat_space(self.parts)
+
+    # Built when asked for, as that of the users.
+    @cached_property
+    def observation_space(self) -> spaces.Space[Any]:  # type: ignore[override]
+        return batch_space(self.single_observation_space, self.num_envs)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        observation, info = self.env.reset(seed=seed, options=options)
+        return flatten(self.parts, observation, 1), info
+
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        observation, rewards, terminated, truncated, info = self.env.step(actions)
+        if "final_obs" in info:
+            last = np.empty(self.num_envs, object)  # None everywhere
+            for i in np.flatnonzero(info["_final_obs"]):
+                last[i] = flatten(self.parts, info["final_obs"][i], 0)
+            info = {**info, "final_obs": last}
+        return flatten(self.parts, observation, 1), rewards, terminated, truncated, info
 
 
 def slate_of_number(number: int, count: int, places: int) -> np.ndarray:
@@ -52,7 +126,7 @@ def slate_of_number(number: int, count: int, places: int) -> np.ndarray:
     return slate
 
 
-class DiscreteSlates(gymnasium.ActionWrapper[Any, Any, Any]):
+class DiscreteSlates(gymnasium.ActionWrapper[Any, Any, Any], RecordConstructorArgs):
     """Slates as one `Discrete` number: each ordered slate without repeats is an action.
 
     Raises:
@@ -60,7 +134,8 @@ class DiscreteSlates(gymnasium.ActionWrapper[Any, Any, Any]):
     """
 
     def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
-        super().__init__(env)
+        RecordConstructorArgs.__init__(self)
+        gymnasium.ActionWrapper.__init__(self, env)
         scenario = env.unwrapped.scenario  # type: ignore[attr-defined]
         self.count, self.places = scenario.num_candidates, scenario.slate_size
         slates = math.perm(self.count, self.places)
@@ -78,12 +153,28 @@ class DiscreteSlates(gymnasium.ActionWrapper[Any, Any, Any]):
             raise InvalidAction(f"an action is one whole number from 0 to {slates - 1}, not {action!r}")
         return slate_of_number(int(number), self.count, self.places)
 
+    @cached_property
+    def table(self) -> np.ndarray:
+        """(slates, S): the slate of each number."""
+        slates = itertools.permutations(range(self.count), self.places)
+        return np.fromiter(slates, (np.int32, (self.places,)), math.perm(self.count, self.places))
 
-class ScoresToSlate(gymnasium.ActionWrapper[Any, Any, Any]):
+    def action_masks(self) -> np.ndarray:
+        """(slates,) bool: whether all candidates of a slate are allowed.
+
+        All True where fewer are allowed than a slate has places, so that every slate would be repaired.
+        """
+        allowed = self.env.get_wrapper_attr("action_masks")()[: self.count]
+        masks: np.ndarray = allowed[self.table].all(axis=1)
+        return masks if masks.any() else ~masks
+
+
+class ScoresToSlate(gymnasium.ActionWrapper[Any, Any, Any], RecordConstructorArgs):
     """Actions are scores (C,) from -1 to 1; the highest, best first, make the slate. Masked candidates come last."""
 
     def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
-        super().__init__(env)
+        RecordConstructorArgs.__init__(self)
+        gymnasium.ActionWrapper.__init__(self, env)
         scenario = env.unwrapped.scenario  # type: ignore[attr-defined]
         self.places = scenario.slate_size
         self.action_space = spaces.Box(-1.0, 1.0, (scenario.num_candidates,), np.float32)
@@ -92,15 +183,12 @@ class ScoresToSlate(gymnasium.ActionWrapper[Any, Any, Any]):
         scores = np.asarray(action)
         if scores.shape != self.action_space.shape or scores.dtype.kind not in "fiu" or np.isnan(scores).any():
             raise InvalidAction(f"an action is {self.action_space.shape} scores without NaN, not {action!r}")
-        try:
-            allowed = self.get_wrapper_attr("action_masks")()[: len(scores)]
-        except KeyError:  # every candidate is allowed in this world
-            allowed = np.ones(len(scores), bool)
+        allowed = self.env.get_wrapper_attr("action_masks")()[: len(scores)]
         slate = np.argsort(np.where(allowed, -scores, np.inf), kind="stable")[: self.places]
         return slate if self.places > 1 else slate[0]
 
 
-class InteractionBudget(VectorWrapper):
+class InteractionBudget(RecVectorWrapper):
     """At most `steps` user-steps; each step of n users costs n.
 
     Attributes:

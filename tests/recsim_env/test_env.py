@@ -12,16 +12,29 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
 
 import recsim_env.pool
-from recsim_env import Field, Options, RecEnv, RecVectorEnv, Scenario, find_world, make_env, make_vector_env, param
+from recsim_env import (
+    Field,
+    Options,
+    Purpose,
+    RecEnv,
+    RecVectorEnv,
+    Scenario,
+    find_world,
+    make_env,
+    make_vector_env,
+    param,
+)
 from recsim_env.env import Observation
 from recsim_env.errors import InvalidAction, InvalidParameter, UnknownName
 from recsim_env.scenario import Items, Responses, Rng, Scratch, Slate, User
+from recsim_env.wrappers import DiscreteSlates, FlatObservation, FlatVectorObservation, InteractionBudget
 from tests.worlds import MEAL, SNACK, TinyWorld, data_free_ids, data_free_worlds
 
 PLAIN = Options(jit=False)
@@ -469,12 +482,31 @@ def test_masks_of_one_user_are_the_observations() -> None:
     assert np.array_equal(env.action_masks(), np.tile(observation["mask"] > 0, 3))
 
 
-def test_a_world_where_all_is_allowed_has_no_mask() -> None:
+def test_a_world_where_all_is_allowed_has_no_mask_and_allows_every_position() -> None:
     env = make_env(TinyWorld(), jit=False)
     observation, _ = env.reset(seed=0)
     assert "mask" not in observation
-    with pytest.raises(KeyError):
-        env.action_masks()
+    assert env.action_masks().tolist() == [True, True]
+    envs = make_vector_env(Shelf(forbidden=0), 2, jit=False)
+    envs.reset(seed=0)
+    assert envs.action_masks().shape == (2, 3 * 4)
+    assert envs.action_masks().all()
+
+
+@pytest.mark.parametrize("scenario", [TinyWorld(), Shelf()], ids=["no mask", "mask"])
+def test_masks_need_a_session(scenario: Scenario) -> None:
+    for make in (make_env, make_vector_env):
+        env = make(scenario, jit=False)
+        with pytest.raises(ResetNeeded, match="no candidates are on offer: call reset"):
+            env.action_masks()
+        env.restore(_snapshot(make, scenario))
+        assert env.action_masks().any()
+
+
+def _snapshot(make: Callable[..., Any], scenario: Scenario) -> Any:
+    other = make(scenario, jit=False)
+    other.reset(seed=0)
+    return other.snapshot()
 
 
 # -- a first slate ---------------------------------------------------------------------------------------
@@ -739,6 +771,55 @@ def test_an_unknown_keyword_is_refused_with_the_nearest_name(gymnasium_id: str) 
         gymnasium.make_vec(gymnasium_id, num_envs=2, histori=2)
 
 
+def test_an_unknown_keyword_is_a_type_error_as_of_any_function() -> None:
+    words = "unexpected keyword argument 'frameskip'"
+    name = "recsim_env/LongTermSatisfaction-v0"
+    for make in (gymnasium.make, gymnasium.make_vec):
+        with pytest.raises(TypeError, match=words):
+            make(name, frameskip=1)
+    for ours in (make_env, make_vector_env):
+        for scenario in ("long_term_satisfaction", TinyWorld()):
+            with pytest.raises(TypeError, match=words):
+                ours(scenario, frameskip=1)
+
+
+# -- what others ask an environment for ------------------------------------------------------------------
+
+
+def test_a_vector_environment_tells_how_sessions_follow_each_other() -> None:
+    envs = gymnasium.make_vec("recsim_env/LongTermSatisfaction-v0", num_envs=2)
+    assert envs.autoreset_mode is envs.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
+    for wrap in (FlatVectorObservation, lambda envs: InteractionBudget(envs, 8)):
+        assert wrap(envs).autoreset_mode is AutoresetMode.SAME_STEP
+
+
+MADE: list[dict[str, Any]] = [
+    {"preset": "hard", "num_candidates": 7, "slate_size": 2, "history": 1, "purpose": Purpose.TEST},
+    {"scenario": "examples/coffee_shop.py:CoffeeShop", "slate_size": 2},
+]
+
+
+@pytest.mark.parametrize("json", [False, True], ids=["spec", "json"])
+@pytest.mark.parametrize("values", MADE, ids=["keywords", "file"])
+def test_environments_are_made_again_from_their_spec(values: dict[str, Any], json: bool) -> None:
+    name = "recsim_env/LongTermSatisfaction-v0"
+    one = gymnasium.make(name, jit=False, render_mode="ansi", **values)
+    again = gymnasium.make(EnvSpec.from_json(one.spec.to_json()) if json else one.spec)
+    assert again.unwrapped.scenario == one.unwrapped.scenario
+    assert again.unwrapped.options == one.unwrapped.options
+    assert (str(again), again.render_mode) == (str(one), "ansi")
+    many = gymnasium.make_vec(name, num_envs=3, jit=False, **values)
+    again_many = gymnasium.make_vec(EnvSpec.from_json(many.spec.to_json()) if json else many.spec)
+    assert (again_many.num_envs, again_many.scenario) == (3, many.scenario)
+
+
+def test_a_scenario_with_parameters_is_kept_by_a_spec_but_not_by_json() -> None:
+    env = gymnasium.make("recsim_env/LongTermSatisfaction-v0", scenario=Shelf(steps=9), jit=False)
+    assert gymnasium.make(env.spec).unwrapped.scenario == Shelf(steps=9)
+    with pytest.raises(InvalidParameter, match=r"scenario must be a name, a file or a Scenario, not \{.*'steps': 9"):
+        gymnasium.make(EnvSpec.from_json(env.spec.to_json()))
+
+
 # -- pictures and text -----------------------------------------------------------------------------------
 
 
@@ -801,6 +882,41 @@ def test_a_render_mode_that_is_none_is_refused_and_none_warns() -> None:
     env.reset(seed=0)
     with pytest.warns(UserWarning, match="without a render_mode"):
         assert env.render() is None
+
+
+SATISFACTION = "recsim_env/LongTermSatisfaction-v0"
+
+
+@pytest.mark.parametrize(("mode", "kind"), [("rgb_array_list", np.ndarray), ("ansi_list", str)])
+def test_gymnasium_collects_pictures_and_texts(mode: str, kind: type) -> None:
+    for wrap in (lambda env: env, FlatObservation, DiscreteSlates):
+        env = wrap(gymnasium.make(SATISFACTION, num_candidates=4, slate_size=2, render_mode=mode, jit=False))
+        env.reset(seed=0)
+        env.step(1 if wrap is DiscreteSlates else [0, 1])
+        shown = env.render()
+        assert [type(one) for one in shown] == [kind, kind]
+        assert env.render_mode == mode
+    assert RecEnv.metadata["render_modes"] == ["ansi", "rgb_array"]  # no wrapper of Gymnasium's wrote into it
+
+
+def test_gymnasium_shows_a_user_in_a_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pygame")
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    with pytest.warns(UserWarning, match="HumanRendering wrapper is being applied"):
+        env = FlatObservation(gymnasium.make(SATISFACTION, render_mode="human", jit=False))
+    env.reset(seed=0)
+    env.step([0, 1])
+    assert env.render() is None
+    assert env.get_wrapper_attr("window") is not None
+    env.close()
+
+
+def test_many_users_have_no_window_and_no_list() -> None:
+    for mode in ("human", "rgb_array_list", "ansi_list"):
+        with pytest.raises(
+            InvalidParameter, match=f"not '{mode}' .*by wrappers for one user; gymnasium.make_vec has none"
+        ):
+            gymnasium.make_vec(SATISFACTION, num_envs=2, render_mode=mode)
 
 
 @pytest.mark.parametrize("make", [make_env, make_vector_env])

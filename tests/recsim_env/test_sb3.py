@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -10,14 +11,18 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from gymnasium.error import ResetNeeded
+from gymnasium.vector import VectorWrapper
+from sb3_contrib import MaskablePPO
+from sb3_contrib.common.maskable.utils import get_action_masks, is_masking_supported
 from stable_baselines3 import DQN, PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.vec_env import VecNormalize
+from stable_baselines3.common.vec_env import VecNormalize, VecVideoRecorder
 
 from recsim_env import Options, Purpose, RecEnv, RecVectorEnv, Scenario, find_world, make_vector_env
-from recsim_env.errors import InvalidParameter
+from recsim_env.errors import InvalidAction, InvalidParameter
 from recsim_env.sb3 import SB3VecEnv
-from recsim_env.wrappers import DiscreteSlates, FlatObservation
+from recsim_env.wrappers import DiscreteSlates, FlatObservation, InteractionBudget
 from tests.recsim_env.test_env import Shelf
 from tests.worlds import LEVELS, TinyWorld, data_free_ids, data_free_worlds, tiny_optimum, tiny_policy_value
 
@@ -104,6 +109,125 @@ def test_what_stable_baselines3_asks_of_its_environments() -> None:
     with pytest.raises(InvalidParameter, match="cannot set 'num_envs' of some"):
         ours.set_attr("num_envs", 4)
     assert VecNormalize(ours).reset().shape == (3, *ours.observation_space.shape)
+
+
+def shelf_envs(n: int = 3, **values: Any) -> SB3VecEnv:
+    return SB3VecEnv(make_vector_env(Shelf(), n, jit=False, **values))
+
+
+def test_indices_name_users() -> None:
+    envs = make_vector_env(Shelf(), 3, jit=False)
+    ours = SB3VecEnv(envs)
+    ours.reset()
+    masks = envs.action_masks()
+    assert np.array_equal(ours.env_method("action_masks", indices=-1), masks[[2]])
+    assert np.array_equal(ours.env_method("action_masks", indices=np.array([2, 0])), masks[[2, 0]])
+    assert ours.get_attr("action_space", [1]) == [envs.single_action_space]
+    assert ours.get_attr("observation_space", 0) == [envs.single_observation_space]
+    for ask in (lambda: ours.get_attr("num_envs", 3), lambda: ours.env_method("action_masks", indices=[0, 3])):
+        with pytest.raises(IndexError):
+            ask()
+    with pytest.raises(InvalidParameter, match="cannot call 'snapshot' of some"):
+        ours.env_method("snapshot", indices=[0])
+    assert len(ours.env_method("snapshot")) == 3
+
+
+def test_attributes_and_wrappers_are_found_below_vector_wrappers() -> None:
+    ours = SB3VecEnv(InteractionBudget(make_vector_env(Shelf(), 2, jit=False, render_mode="ansi"), 10))
+    ours.reset()
+    assert ours.get_attr("spent") == [0, 0]
+    assert ours.get_attr("scenario", 0) == [Shelf()]
+    assert not ours.has_attr("nothing")
+    assert ours.env_is_wrapped(InteractionBudget) == [True, True]
+    assert ours.env_is_wrapped(VectorWrapper, 1) == [True]
+    assert ours.env_is_wrapped(gymnasium.Wrapper, [0]) == [False]
+    assert "user 1" in ours.env_method("render", indices=1)[0]
+    assert ours.unwrapped is ours
+    assert ours.getattr_depth_check("reset", True) == "recsim_env.sb3.SB3VecEnv"
+
+
+def test_masks_are_there_in_any_world() -> None:
+    ours = SB3VecEnv(make_vector_env(TinyWorld(), 3, jit=False))
+    assert is_masking_supported(ours)
+    with pytest.raises(ResetNeeded):
+        ours.env_method("action_masks")
+    ours.reset()
+    assert get_action_masks(ours).tolist() == [[True, True]] * 3
+
+
+@pytest.mark.parametrize("wrap", [FlatObservation, lambda env: DiscreteSlates(FlatObservation(env))])
+def test_maskable_ppo_learns_in_a_world_with_a_mask_and_in_one_without(wrap: Callable[..., Any]) -> None:
+    for scenario in (Shelf(), TinyWorld()):
+        env = wrap(RecEnv(scenario, Options(jit=False)))
+        model = MaskablePPO("MlpPolicy", env, n_steps=16, batch_size=16, n_epochs=1, **SMALL).learn(32)
+        assert finite(model)
+
+
+def test_pictures_of_the_first_nine_users_are_one_picture() -> None:
+    ours = shelf_envs(10, render_mode="rgb_array")
+    ours.reset()
+    images = ours.get_images()
+    assert [image.shape for image in images] == [(540, 960, 3)] * 9
+    assert ours.render_mode == "rgb_array"
+    assert ours.metadata["render_modes"] == ["ansi", "rgb_array"]
+    assert ours.render().shape == (3 * 540, 3 * 960, 3)
+    assert np.array_equal(ours.env_method("render", indices=2)[0], images[2])
+
+
+def test_there_are_no_pictures_without_their_render_mode() -> None:
+    ours = shelf_envs(render_mode="ansi")
+    ours.reset()
+    with pytest.warns(UserWarning, match="no pictures with render_mode 'ansi': pass 'rgb_array'"):
+        assert ours.get_images() == [None] * 3
+    assert [f"user {i}," in text for i, text in enumerate(ours.env_method("render"))] == [True] * 3
+
+
+def test_a_film_is_recorded(tmp_path: Path) -> None:
+    pytest.importorskip("moviepy")
+    film = VecVideoRecorder(shelf_envs(1, render_mode="rgb_array"), str(tmp_path), lambda step: step == 0, 2)
+    assert film.frames_per_sec == RecVectorEnv.metadata["render_fps"]
+    film.reset()
+    for _ in range(2):
+        film.step(np.array([[0, 1, 2]]))
+    film.close()
+    assert [path.suffix for path in tmp_path.iterdir()] == [".mp4"]
+
+
+def test_options_of_a_reset_are_refused_not_ignored() -> None:
+    ours = shelf_envs()
+    for none in (None, {}, [{}, {}, {}]):
+        ours.set_options(none)
+    for some in ({"minutes": 3}, [{}, {"minutes": 3}, {}]):
+        with pytest.raises(InvalidParameter, match="reset takes no options"):
+            ours.set_options(some)
+
+
+def test_a_seed_is_checked_when_it_is_given_and_none_is_a_new_one() -> None:
+    ours = shelf_envs()
+    for seed in (-1, "1", 1.5):
+        with pytest.raises(InvalidParameter, match="seed must be"):
+            ours.seed(seed)
+    first, second = ours.seed(), ours.seed()
+    assert first != second
+    fresh = ours.reset()
+    ours.seed(second[0])
+    assert np.array_equal(ours.reset(), fresh)
+    assert ours.reset_infos == [{}] * 3
+
+
+def test_a_step_is_waited_for_once() -> None:
+    ours = shelf_envs()
+    ours.reset()
+    slates = np.tile([0, 1, 2], (3, 1))
+    ours.step_async(slates)
+    ours.step_wait()
+    with pytest.raises(InvalidAction, match=r"call step_async\(actions\) before step_wait"):
+        ours.step_wait()
+    ours.step_async(slates)
+    ours.reset()  # cancels the step
+    with pytest.raises(InvalidAction, match="no step is under way"):
+        ours.step_wait()
+    ours.close()
 
 
 # -- its agents run in every world -----------------------------------------------------------------------

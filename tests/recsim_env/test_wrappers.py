@@ -5,17 +5,28 @@ from __future__ import annotations
 import itertools
 import math
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium
 import numpy as np
 import pytest
 from gymnasium import spaces
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.error import ResetNeeded
+from gymnasium.vector.utils import batch_space
 from stable_baselines3.common.env_checker import check_env
 
 from recsim_env import RecEnv, RecVectorEnv, find_world, make_env, make_vector_env
 from recsim_env.errors import BudgetSpent, InvalidAction, InvalidParameter
-from recsim_env.wrappers import DiscreteSlates, FlatObservation, InteractionBudget, ScoresToSlate, slate_of_number
+from recsim_env.wrappers import (
+    DiscreteSlates,
+    FlatObservation,
+    FlatVectorObservation,
+    InteractionBudget,
+    ScoresToSlate,
+    slate_of_number,
+)
 from tests.recsim_env.test_env import Shelf
 from tests.worlds import TinyWorld, data_free_ids, data_free_worlds
 
@@ -64,6 +75,73 @@ def test_flat_worlds_pass_the_checks_of_stable_baselines3(gymnasium_id: str, wat
         check_env(ScoresToSlate(FlatObservation(gymnasium.make(gymnasium_id, **watched))))
 
 
+@pytest.mark.parametrize("text", data_free_worlds())
+def test_flat_observations_of_many_are_those_of_each(text: str) -> None:
+    watched = {"observe": "full", "horizon": 2, "first_user": 3, **MEMORY}
+    plain, flat = make_vector_env(text, 3, **watched), FlatVectorObservation(make_vector_env(text, 3, **watched))
+    one = plain.single_observation_space
+    assert flat.single_observation_space == spaces.flatten_space(one)
+    assert flat.observation_space == batch_space(flat.single_observation_space, 3)
+    slates = plain.action_space.sample()
+    assert_rows(one, flat.reset(seed=1)[0], plain.reset(seed=1)[0])
+    for _ in range(4):
+        observation, rewards, terminated, truncated, info = plain.step(slates)
+        rows, *others, its = flat.step(slates)
+        assert_rows(one, rows, observation)
+        assert rows in flat.observation_space
+        assert all(map(np.array_equal, others, (rewards, terminated, truncated)))
+        assert its.keys() == info.keys()
+        for i in range(3):
+            last = info["final_obs"][i] if "final_obs" in info else None
+            assert last is None or np.array_equal(its["final_obs"][i], spaces.flatten(one, last))
+            assert (last is None) == ("final_obs" not in its or its["final_obs"][i] is None)
+
+
+def assert_rows(space: spaces.Space[Any], rows: np.ndarray, observation: Any) -> None:
+    """Whether each row is what Gymnasium makes of that user's observation, as float32."""
+    for i, row in enumerate(rows):
+        assert np.array_equal(row, spaces.flatten(space, {key: part[i] for key, part in observation.items()}))
+    assert rows.dtype == np.float32
+
+
+def test_flat_observations_of_many_with_ids_and_a_mask_through_other_wrappers() -> None:
+    plain = make_vector_env(Shelf(steps=2), 4, jit=False, **MEMORY)
+    flat = FlatVectorObservation(InteractionBudget(make_vector_env(Shelf(steps=2), 4, jit=False, **MEMORY), 100))
+    assert {"mask", "candidate_ids", "user_id", "history", "totals"} <= plain.single_observation_space.keys()
+    assert_rows(plain.single_observation_space, flat.reset(seed=1)[0], plain.reset(seed=1)[0])
+    assert np.array_equal(flat.action_masks(), plain.action_masks())
+    slates = np.tile([0, 1, 2], (4, 1))
+    for _ in range(3):
+        assert_rows(plain.single_observation_space, flat.step(slates)[0], plain.step(slates)[0])
+
+
+def test_what_is_flat_already_is_refused() -> None:
+    flat, flat_many = FlatObservation(shelf()), FlatVectorObservation(make_vector_env(Shelf(), 2, jit=False))
+    for again in (lambda: FlatObservation(flat), lambda: FlatVectorObservation(flat_many)):
+        with pytest.raises(InvalidParameter, match="flat observations are made of a Dict of keys, and these are Box"):
+            again()
+
+
+# -- made again from a spec ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("json", [False, True], ids=["spec", "json"])
+@pytest.mark.parametrize(
+    "wrap",
+    [FlatObservation, DiscreteSlates, ScoresToSlate, lambda env: DiscreteSlates(FlatObservation(env))],
+    ids=["flat", "numbers", "scores", "both"],
+)
+def test_wrapped_environments_are_made_again_from_their_spec(wrap: Callable[..., Any], json: bool) -> None:
+    env = wrap(gymnasium.make("recsim_env/LongTermSatisfaction-v0", num_candidates=5, slate_size=2, jit=False))
+    spec = EnvSpec.from_json(env.spec.to_json()) if json else env.spec
+    again = gymnasium.make(spec)
+    assert str(again) == str(env)
+    assert again.unwrapped.scenario == env.unwrapped.scenario
+    assert (again.observation_space, again.action_space) == (env.observation_space, env.action_space)
+    many = gymnasium.make_vec(spec, num_envs=2, vectorization_mode="sync")
+    assert many.single_action_space == env.action_space
+
+
 # -- slates as one number --------------------------------------------------------------------------------
 
 
@@ -87,6 +165,26 @@ def test_a_number_of_a_slate_of_one_is_a_position() -> None:
     env = DiscreteSlates(make_env(TinyWorld(), jit=False))
     env.reset(seed=0)
     assert env.step(1)[1] == 0.3
+
+
+def test_the_mask_of_numbers_allows_the_slates_of_allowed_candidates() -> None:
+    for wrap in (DiscreteSlates, lambda env: DiscreteSlates(FlatObservation(env))):
+        env = wrap(shelf())
+        with pytest.raises(ResetNeeded):
+            env.action_masks()
+        env.reset(seed=0)
+        allowed = env.unwrapped.action_masks()[:4]
+        slates = itertools.permutations(range(4), 3)
+        assert env.action_masks().tolist() == [all(allowed[p] for p in slate) for slate in slates]
+        assert env.step(int(env.action_masks().argmax()))[4]["repaired"] == 0
+
+
+@pytest.mark.parametrize("forbidden", [0, 2], ids=["nothing is masked", "too few are allowed"])
+def test_the_mask_of_numbers_is_true_where_it_tells_no_slates_apart(forbidden: int) -> None:
+    env = DiscreteSlates(shelf(forbidden=forbidden))
+    env.reset(seed=0)
+    assert env.action_masks().shape == (24,)
+    assert env.action_masks().all()
 
 
 def test_too_many_slates_are_refused_with_their_number() -> None:
