@@ -1,17 +1,14 @@
-"""Classes from Python files, by `file.py:Class`; a file is read again only when it was changed."""
+"""Classes from Python files, by `file.py:Class`; a file is read again only when it, or one that it imports, changed."""
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
-import sys
 import traceback
-from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
 from recsim_env.errors import RecSimError, unknown
+from recsim_env.file_modules import load
 
 T = TypeVar("T")
 
@@ -50,21 +47,8 @@ def class_in_file(text: str, base: type[T], error: type[RecSimError]) -> type[T]
 def module_of(path: Path, error: type[RecSimError]) -> ModuleType:
     """The file as a module; what it raises becomes an `error` with the line."""
     try:
-        content = path.read_bytes()
-        return load(path.resolve(), path.stat().st_mtime_ns, hashlib.sha256(content).hexdigest())
+        return load(path.resolve())
     except Exception as cause:
         lines = [f.lineno for f in traceback.extract_tb(cause.__traceback__) if f.filename == str(path.resolve())]
         where = f", line {lines[-1]}" if lines else ""
         raise error(f"{path}{where} cannot be imported: {type(cause).__name__}: {cause}") from cause
-
-
-@lru_cache(maxsize=128)
-def load(path: Path, changed: int, digest: str) -> ModuleType:
-    """Import a file under a name of its own; kept for its path, time of change and content."""
-    name = f"recsim_env_user_{path.stem}_{hashlib.sha256(bytes(path)).hexdigest()[:8]}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec and spec.loader  # a .py file always has both
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up there
-    spec.loader.exec_module(module)
-    return module
