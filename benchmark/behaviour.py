@@ -54,7 +54,9 @@ def ready_agent(scenario: str, parameters: dict[str, Any], agent: str, settings:
     if not folder and agent_class(name).learns:
         raise InvalidParameter(f"{name} learns: give the folder of a trained one, --agent RUN/agent")
     observe = (
-        json.loads((Path(folder).parent / "run.json").read_text()).get("observe", "partial") if folder else "partial"
+        json.loads((Path(folder).parent / "run.json").read_text(encoding="utf-8")).get("observe", "partial")
+        if folder
+        else "partial"
     )
     return Logged(find_agent(Run(scenario, parameters, name, settings, seed, 0, 1, observe), folder), name)
 

@@ -5,6 +5,7 @@ Nothing of the simulator is imported before a command needs it, so that help com
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import Annotated
 
@@ -43,8 +44,16 @@ for commands in (compare, worlds, logs):
 app.add_typer(movieharbor, name="movieharbor")
 
 
+def show_any_text() -> None:
+    """Print a sign that the output's encoding does not have as its code, such as \\xe9, instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def main() -> None:
     """Run the command; a user's error is one line and exit code 2, and its traceback comes with --debug."""
+    show_any_text()
     debug = "--debug" in sys.argv
     sys.argv = [argument for argument in sys.argv if argument != "--debug"]
     try:

@@ -1,20 +1,17 @@
-"""Classes from Python files, by `file.py:Class`; a file is read again only when it was changed."""
+"""Classes from Python files, by `file.py:Class`; a file is read again only when it, or one that it imports, changed."""
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 import sys
 import traceback
-from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
 from recsim_env.errors import RecSimError, unknown
+from recsim_env.file_modules import PREFIX, load
 
 T = TypeVar("T")
-PREFIX = "recsim_env_user_"  # of the names of modules that are files
 
 
 def names_a_file(text: str) -> bool:
@@ -58,21 +55,8 @@ def address_of(kind: type) -> str | None:
 def module_of(path: Path, error: type[RecSimError]) -> ModuleType:
     """The file as a module; what it raises becomes an `error` with the line."""
     try:
-        content = path.read_bytes()
-        return load(path.resolve(), path.stat().st_mtime_ns, hashlib.sha256(content).hexdigest())
+        return load(path.resolve())
     except Exception as cause:
         lines = [f.lineno for f in traceback.extract_tb(cause.__traceback__) if f.filename == str(path.resolve())]
         where = f", line {lines[-1]}" if lines else ""
         raise error(f"{path}{where} cannot be imported: {type(cause).__name__}: {cause}") from cause
-
-
-@lru_cache(maxsize=128)
-def load(path: Path, changed: int, digest: str) -> ModuleType:
-    """Import a file under a name of its own; kept for its path, time of change and content."""
-    name = f"{PREFIX}{path.stem}_{hashlib.sha256(bytes(path)).hexdigest()[:8]}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec and spec.loader  # a .py file always has both
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up there
-    spec.loader.exec_module(module)
-    return module
