@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import subprocess
 from importlib.metadata import version
@@ -16,6 +15,7 @@ import pyarrow as pa
 from benchmark.experiment import Experiment
 from recsim_env.errors import RunFolderError
 from recsim_env.files import LOCK, whole
+from recsim_env.resources import usable_cores
 
 PACKAGES = ("recsim-env", "gymnasium", "numba", "numpy", "pandas", "stable-baselines3", "torch")
 
@@ -58,7 +58,7 @@ def surroundings() -> dict[str, Any]:
     """Versions, machine and commit, as far as they are known."""
     return {
         "versions": {name: version(name) for name in PACKAGES},
-        "machine": {"python": platform.python_version(), "machine": platform.machine(), "cores": os.cpu_count()},
+        "machine": {"python": platform.python_version(), "machine": platform.machine(), "cores": usable_cores()},
         "commit": commit(),
     }
 

@@ -17,6 +17,12 @@ from benchmark.listing import table, terminal
 from benchmark.scores import FLOOR, REFERENCE, NoScore, normalised, score_matrix
 from benchmark.statistics import rank_agents
 
+RANKS = (
+    "Two agents that cannot be told apart share a rank, and so do all that such agents link. Surely above: how many "
+    "agents with a lower mean it is told apart from. Pairs are compared on the same users, at 5 % for all pairs "
+    "together; each interval is a 95 % interval by itself."
+)
+
 
 def ranked(table: pd.DataFrame) -> pd.DataFrame:
     """The ranking, with normalised scores where the references are there and lie apart."""
@@ -60,18 +66,19 @@ def print_ranking(experiment: Experiment, world: str, people: str, ranking: pd.D
         f"{experiment.title(world)}{group}: engagement of a session, 95 % intervals over {replicate} "
         f"({experiment.users:,} users a seed, {experiment.steps:,} user-steps of training)"
     )
-    made = table("", "rank", "agent", "engagement", "over random, same users", "length", "clicks a step")
+    made = table(
+        "", "rank", "agent", "above", "engagement", "over random, same users", "length", "clicks a step"
+    )
     d = decimals(float(ranking["engagement"].abs().max()))
     for row in ranking.to_dict("records"):
         gain = span(row, "gain", ("gain_low", "gain_high"), f"+.{d}f") if "gain" in ranking else ""
         engagement = span(row, "engagement", ("low", "high"), f".{d}f")
-        made.add_row(
-            str(row["rank"]), str(row["agent"]), engagement, gain, f"{row['length']:.1f}", f"{row['click_rate']:.3f}"
-        )
+        own = (f"{row['length']:.1f}", f"{row['click_rate']:.3f}")
+        made.add_row(str(row["rank"]), str(row["agent"]), str(row["above"]), engagement, gain, *own)
     console = terminal()
     console.print(title, highlight=False)
     console.print(made)
-    console.print("Agents share a rank while they cannot be told apart from the best of it, user by user.", style="dim")
+    console.print(RANKS, style="dim")
     cut = float(ranking["cut"].max())
     if cut > 0:
         console.print(f"Up to {100 * cut:.1f} % of an agent's sessions were cut at the horizon.", style="yellow")

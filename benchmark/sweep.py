@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmark.evaluation import evaluate
 from benchmark.listing import table, terminal
 from benchmark.recorder import Scalars
@@ -75,14 +77,15 @@ def run_sweep(search: Search, trials: int, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = JournalStorage(JournalFileBackend(str(out / "study.log")))
-    sampler, pruner = optuna.samplers.TPESampler(seed=search.run.seed), optuna.pruners.MedianPruner(n_startup_trials=5)
+    pruner = optuna.pruners.MedianPruner(n_startup_trials=5)
     study = optuna.create_study(
-        storage=storage, study_name=name, direction="maximize", sampler=sampler, pruner=pruner, load_if_exists=True
+        storage=storage, study_name=name, direction="maximize", pruner=pruner, load_if_exists=True
     )
     check_same(study, search, out)
     states = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
     while len(study.get_trials(deepcopy=False, states=states)) < trials:
         trial = study.ask()
+        study.sampler = sampler_of(search.run.seed, trial.number)
         try:
             study.tell(trial, search.objective(trial, scenario))
         except optuna.TrialPruned:
@@ -97,15 +100,23 @@ def run_sweep(search: Search, trials: int, out: Path) -> None:
     print(f"\nTable: {out}/trials.csv. The study {name!r}: {out}/study.log. More --trials go on from there.")
 
 
+def sampler_of(seed: int, number: int) -> Any:
+    """A trial's sampler, with luck of its own: searches beside each other number their trials together."""
+    import optuna
+
+    return optuna.samplers.TPESampler(seed=int(np.random.SeedSequence([seed, number]).generate_state(1)[0]))
+
+
 def check_same(study: Any, search: Search, out: Path) -> None:
     """Refuse to mix trials of different budgets, spaces or settings in one study."""
     told = {"run": repr(replace(search.run, seed=0)), "seeds": search.seeds, "space": repr(search.space)}
     before = study.user_attrs
-    if not before:
-        for key, value in told.items():
+    for key, value in told.items():  # another search may have begun this moment, and told a part
+        if key not in before:
             study.set_user_attr(key, value)
-    elif before != told:
-        key = next(key for key in told if before.get(key) != told[key])
+    different = [key for key, value in told.items() if before.get(key, value) != value]
+    if different:
+        key = different[0]
         raise RunFolderError(
             f"{out} holds another search ({key} was {before.get(key)}, now {told[key]}); "
             f"choose another folder with --out"

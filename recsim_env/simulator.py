@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from recsim_env.link import JIT, Jit
 from recsim_env.parameters import param, validate
 from recsim_env.pool import ArrayPool
 from recsim_env.rehearsal import compile_error
+from recsim_env.resources import usable_cores
 from recsim_env.scenario import Scenario
 from recsim_env.state import LIFE, RESULT, State
 from recsim_env.streams import STREAM, Purpose, chain_many, root_key
@@ -112,7 +112,7 @@ class Simulator:
         self.layout = build_layout(scenario, observe=options.observe, history=options.history, totals=options.totals)
         runs_compiled = options.jit and scenario.compiles
         self.me = scenario.compiled_self
-        enough = min(os.cpu_count() or 1, max(1, n // USERS_A_THREAD))
+        enough = min(usable_cores(), max(1, n // USERS_A_THREAD))
         self.threads = (options.threads or enough) if runs_compiled else 1
         self.slices = self._slices(n)
         self.state = self._new_state()

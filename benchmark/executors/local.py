@@ -19,6 +19,7 @@ from typing import Any
 from benchmark.executors.execution import Progress, Todo, WorkerDied
 from benchmark.recorder import Scalars
 from benchmark.run import Run, execute
+from recsim_env.resources import available_memory, usable_cores
 
 MEMORY = 1.5 * 2**30  # bytes that a run may take: torch, a replay, a log
 
@@ -55,11 +56,11 @@ class Local:
 
 def fitting_workers() -> int:
     """One a core, as far as there is memory."""
-    cores = os.cpu_count() or 1
-    room = int(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / MEMORY) if hasattr(os, "sysconf") else cores
-    if room < cores:
-        print(f"memory is short: {max(1, room)} runs side by side, not {cores}", file=sys.stderr)
-    return max(1, min(cores, room))
+    most, memory = usable_cores(), available_memory()
+    room = most if memory is None else int(memory / MEMORY)
+    if room < most:
+        print(f"memory is short: {max(1, room)} runs side by side, not {most}", file=sys.stderr)
+    return max(1, min(most, room))
 
 
 def start_worker(queue: Any) -> None:
