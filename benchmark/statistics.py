@@ -71,9 +71,10 @@ def rank_agents(table: pd.DataFrame) -> pd.DataFrame:
     values = values_of(table)
     values = values[values.mean().sort_values(ascending=False, kind="stable").index]
     apart = told_apart(values)
-    ranks, above, below = shared_ranks(apart), np.triu(apart).sum(axis=1), np.tril(apart).sum(axis=1)
+    names, ranks = list(map(str, values)), shared_ranks(apart)
+    above, below = np.triu(apart).sum(axis=1), np.tril(apart).sum(axis=1)
     rows = []
-    for name, rank, over, under in zip(values, ranks, above.tolist(), below.tolist(), strict=True):
+    for name, rank, over, under in zip(names, ranks, above.tolist(), below.tolist(), strict=True):
         row = {"rank": rank, **describe_agent(name, agents[name], values[name]), "above": over, "below": under}
         rows.append(row | gain_over_random(agents[name], agents.get("random")))
     return pd.DataFrame(rows)

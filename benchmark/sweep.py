@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from benchmark.recorder import Scalars
 from benchmark.run import Run, train
 from benchmark.search_space import Dimension
 from recsim_env.agent import agent_class
-from recsim_env.errors import InvalidParameter, RecSimError, RunFolderError
+from recsim_env.errors import Diverged, InvalidParameter, RecSimError, RunFolderError
 from recsim_env.files import whole
 from recsim_env.parameters import hints
 from recsim_env.scenario import Scenario
@@ -88,7 +89,9 @@ def run_sweep(search: Search, trials: int, out: Path) -> None:
         study.sampler = sampler_of(search.run.seed, trial.number)
         try:
             study.tell(trial, search.objective(trial, scenario))
-        except optuna.TrialPruned:
+        except (optuna.TrialPruned, Diverged) as end:
+            if isinstance(end, Diverged):
+                print(end, file=sys.stderr)
             study.tell(trial, state=optuna.trial.TrialState.PRUNED)
         except BaseException:
             study.tell(trial, state=optuna.trial.TrialState.FAIL)

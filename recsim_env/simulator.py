@@ -14,7 +14,7 @@ from numba.core.errors import NumbaError
 
 from recsim_env.compile_cache import compiled
 from recsim_env.compiler import loop_of
-from recsim_env.errors import InvalidAction, InvalidParameter
+from recsim_env.errors import InvalidAction, InvalidParameter, RewardError
 from recsim_env.layout import build_layout
 from recsim_env.link import JIT, Jit
 from recsim_env.parameters import param, validate
@@ -28,6 +28,7 @@ from recsim_env.streams import STREAM, Purpose, chain_many, root_key
 APART = 8  # streams of 16 bytes: 128 bytes
 OBSERVE = ("partial", "full", "responses")
 USERS_A_SLICE = 4096
+MOST = 1e150  # that a session's rewards may add up to: means and intervals square it, and add
 USERS_A_THREAD = 256  # below this a second thread costs more than it brings
 
 
@@ -187,9 +188,15 @@ class Simulator:
         Returns:
             The observations (n, width) float32, the results (n,) RESULT and the responses (n, S), all the
             caller's own. With autoreset the next session of those whose session ended has begun.
+
+        Raises:
+            RewardError: a session's rewards so far reach `MOST`.
         """
         rows, results, answers = self._rows.take(), self._results.take(), self._answers.take()
         self._run(self.loop.step, self.slices, rows, slates, results, words(answers))
+        reached = results["engagement"]
+        if not (abs(reached.item()) if self.n == 1 else np.abs(reached).max()) < MOST:  # NaN is not below either
+            raise overflow(self.scenario, results, self.options.first_user)
         if self.autoreset:
             self.over = results["terminated"] | results["truncated"]
             ended = self.over.nonzero()[0]
@@ -239,3 +246,15 @@ class Simulator:
             wrong = slates[(slates < 0) | (slates >= count)].flat[0]
             raise InvalidAction(f"a slate holds candidate {wrong}, but there are {count} candidates (0 to {count - 1})")
         return np.ascontiguousarray(slates, np.int64).reshape(shape)
+
+
+def overflow(scenario: Scenario, results: np.ndarray, first_user: int) -> RewardError:
+    """Whose session earned what cannot be counted, and when."""
+    sizes = np.abs(results["engagement"])
+    worst = int(np.argmax(np.where(np.isnan(sizes), np.inf, sizes)))
+    row = results[worst]
+    return RewardError(
+        f"{type(scenario).__name__}: the rewards of user {first_user + worst} add up to {row['engagement']:g} after "
+        f"step {row['length']} of the session, where the last one is {row['reward']:g}, and must stay below {MOST:g}, whose "
+        f"squares can be added up; bound what the world's reward grows with"
+    )

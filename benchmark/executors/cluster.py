@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from benchmark.evaluation import Block, Evaluation, blocks_of, evaluation_of, play_block
 from benchmark.executors.execution import TRIES, Progress, Todo, WorkerDied
 from benchmark.executors.local import listening
-from benchmark.run import Run, aside, execute, load
+from benchmark.run import Run, aside, execute, failure_of, load
 from recsim_env.agent import Agent
 from recsim_env.errors import RecSimError
 from recsim_env.files import remove
@@ -82,7 +82,7 @@ class Ray:
                     except ray.exceptions.WorkerCrashedError:
                         raise WorkerDied("a worker of the cluster was killed") from None
                     put_files(files, run.folder(out))
-                    progress.done(i)
+                    progress.done(i, failure_of(run.folder(out)))
 
     def evaluate(self, agent: Agent, run: Run, purpose: Purpose = Purpose.TEST) -> Evaluation:
         """As `benchmark.evaluation.evaluate`, a task a block of users."""

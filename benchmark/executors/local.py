@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmark.executors.execution import Progress, Todo, WorkerDied
 from benchmark.recorder import Scalars
-from benchmark.run import Run, execute
+from benchmark.run import Run, execute, failure_of
 from recsim_env.resources import available_memory, usable_cores
 
 MEMORY = 1.5 * 2**30  # bytes that a run may take: torch, a replay, a log
@@ -35,7 +35,7 @@ class Local:
     def run(self, todo: Todo, out: Path, progress: Progress) -> None:
         """See `Executor`."""
         workers = min(self.workers or fitting_workers(), len(todo))
-        threads = 1 if workers > 1 else 0
+        threads, runs = 1 if workers > 1 else 0, dict(todo)
         context = multiprocessing.get_context("spawn")
         queue = context.Queue()
         pool = ProcessPoolExecutor(workers, context, start_worker, (queue,))
@@ -44,7 +44,8 @@ class Local:
             try:
                 futures += [pool.submit(work, i, run, out, threads) for i, run in todo]
                 for future in as_completed(futures):
-                    progress.done(future.result())
+                    number = future.result()
+                    progress.done(number, failure_of(runs[number].folder(out)))
             except BrokenProcessPool:
                 stop(pool, futures)
                 raise WorkerDied("a worker process was killed") from None

@@ -14,7 +14,7 @@ from plotly.graph_objects import Figure
 from plotly.io import to_json
 from plotly.offline import get_plotlyjs
 
-from benchmark.rankings import RANKS, decimals, rows_across, span
+from benchmark.rankings import RANKS, decimals, lines_of, rows_across, span
 from benchmark.report.captions import CAPTIONS
 from benchmark.report.data import Results
 from benchmark.report.figures import FIGURES, looks_of, note_of
@@ -108,6 +108,7 @@ def section(results: Results, number: int, world: str, drawn: Drawn) -> dict[str
         "id": f"world-{number}",
         "name": results.experiment.title(world),
         "sentence": sentence(ranking),
+        "failed": lines_of(results.failed, world),
         "table": Markup(table(rows)),
         "figures": captioned(drawn),
     }
