@@ -23,6 +23,7 @@ from recsim_env.errors import AgentError, Diverged, InvalidParameter, UnknownNam
 from recsim_env.fields import Field
 from recsim_env.parameters import build, param, validate
 from recsim_env.scenario import Scenario
+from recsim_env.trust import told_by
 
 GROUP = "recsim_env.agents"
 ChoiceLogits = Callable[[Observation], np.ndarray]  # see `Scenario.choice_logits`
@@ -169,11 +170,12 @@ class Agent(ABC):
         """The agent that `save` wrote, for a world of the same shapes.
 
         Raises:
-            AgentError: the folder does not hold such an agent.
+            AgentError: the folder does not hold such an agent. UntrustedCode: see `recsim_env.trust`.
         """
         try:
             settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
-            agent = cls(build(cls.Config, settings, cls.__name__), spec)
+            with told_by(folder / "settings.json"):
+                agent = cls(build(cls.Config, settings, cls.__name__), spec)
             with np.load(folder / "learnt.npz", allow_pickle=False) as arrays:
                 learnt = dict(arrays)
             agent.played = int(learnt.pop(PLAYED))

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import TypeVar
 
 from recsim_env.errors import RecSimError, unknown
+from recsim_env.trust import check_import
 
 T = TypeVar("T")
 
@@ -28,13 +29,15 @@ def class_in_file(text: str, base: type[T], error: type[RecSimError]) -> type[T]
 
     Raises:
         error: there is no such file, it cannot be imported, or it leaves open which class is meant.
-        UnknownName: the file has no such class.
+        UnknownName: the file has no such class. UntrustedCode: see `recsim_env.trust`.
     """
     path_text, colon, name = text.rpartition(":") if ".py:" in text else (text, "", "")
     path = Path(path_text)
     kind = base.__name__.lower()
     if not path.is_file():
         raise error(f"there is no {kind} file {path}")
+    if name_of(path.resolve()) not in sys.modules:
+        check_import(text)
     module = module_of(path, error)
     found = {k: v for k, v in vars(module).items() if isinstance(v, type) and issubclass(v, base) and v is not base}
     if colon:
@@ -58,10 +61,15 @@ def module_of(path: Path, error: type[RecSimError]) -> ModuleType:
         raise error(f"{path}{where} cannot be imported: {type(cause).__name__}: {cause}") from cause
 
 
+def name_of(path: Path) -> str:
+    """The name of the module that a file becomes."""
+    return f"recsim_env_user_{path.stem}_{hashlib.sha256(bytes(path)).hexdigest()[:8]}"
+
+
 @lru_cache(maxsize=128)
 def load(path: Path, changed: int, digest: str) -> ModuleType:
     """Import a file under a name of its own; kept for its path, time of change and content."""
-    name = f"recsim_env_user_{path.stem}_{hashlib.sha256(bytes(path)).hexdigest()[:8]}"
+    name = name_of(path)
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec and spec.loader  # a .py file always has both
     module = importlib.util.module_from_spec(spec)

@@ -46,6 +46,10 @@ class RunFolderError(RecSimError):
     """A run folder that holds something else than what was asked for."""
 
 
+class UntrustedCode(RecSimError):
+    """A folder names Python code that the command line did not name."""
+
+
 class RunFailed(RecSimError):
     """Some runs of an experiment failed; the others are whole."""
 
