@@ -14,9 +14,10 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from benchmark.executors.execution import Executor, run_all
 from benchmark.experiment import Experiment
-from benchmark.folder import check_folder, claim, evaluations
+from benchmark.folder import Failed, check_folder, claim, evaluations, failures
 from benchmark.rankings import print_across, print_measures, print_ranking, ranked
 from benchmark.recorder import Scalars
+from recsim_env.errors import RunFailed
 from recsim_env.files import locked, whole
 
 
@@ -67,13 +68,13 @@ class Bars:
                 self.tasks[number] = self.bars.add_task(self.name(number), total=self.runs[number].steps, latest="")
             self.bars.update(self.tasks[number], completed=step, latest=latest)
 
-    def done(self, number: int) -> None:
+    def done(self, number: int, failed: str = "") -> None:
         with self.lock:
             self.finished.add(number)
             if number in self.tasks:
                 self.bars.remove_task(self.tasks.pop(number))
         count = f"[{len(self.finished)}/{len(self.runs)}]"
-        line = f"{count} {self.name(number)} done, {time.monotonic() - self.began:.0f} s"
+        line = f"{count} {self.name(number)} {'failed' if failed else 'done'}, {time.monotonic() - self.began:.0f} s"
         self.bars.console.print(line, highlight=False) if self.live else print(line, flush=True)
 
 
@@ -81,7 +82,7 @@ def run_bench(experiment: Experiment, out: Path, executor: Executor) -> None:
     """Check, run what is missing, write ranking.csv, and print the rankings.
 
     Raises:
-        RecSimError: of any kind, before anything starts.
+        RecSimError: of any kind, before anything starts. RunFailed: after the rankings, where a run failed.
     """
     worlds = experiment.check()
     check_folder(experiment, out)
@@ -100,6 +101,9 @@ def run_bench(experiment: Experiment, out: Path, executor: Executor) -> None:
                 file=sys.stderr,
             )
             raise
+        failed = failures(experiment, out)
+        if len(failed) == len(experiment.runs()):
+            raise told_of(failed, len(failed), out)
         results = evaluations(experiment, out)
         rankings = {
             (str(world), str(people)): ranked(group)
@@ -109,8 +113,19 @@ def run_bench(experiment: Experiment, out: Path, executor: Executor) -> None:
             labelled = (ranking.assign(scenario=world, people=group) for (world, group), ranking in rankings.items())
             pd.concat(labelled).to_csv(part, index=False)
     for (world, people), ranking in rankings.items():
-        print_ranking(experiment, world, people, ranking)
+        print_ranking(experiment, world, people, ranking, failed)
         print_measures(results[(results["scenario"] == world) & (results["people"] == people)])
     if len(worlds) > 1:
         print_across(results)
     print(f"\nTables: {out}/ranking.csv. Curves: recsim-env tensorboard {out}")
+    if failed:
+        raise told_of(failed, len(experiment.runs()), out)
+
+
+def told_of(failed: Failed, count: int, out: Path) -> RunFailed:
+    """What the command ends with where runs failed."""
+    run, why = failed[0]
+    return RunFailed(
+        f"{len(failed)} of {count} runs failed and are not in the ranking, the first: {why}; the same command keeps "
+        f"them, and remove {run.folder(out)} to try that one again"
+    )

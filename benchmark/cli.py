@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from typing import Annotated
 
 import typer
@@ -36,7 +37,10 @@ def program(
         bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Simulated users, and agents compared on their long-term engagement. Add --debug for tracebacks."""
+    """Simulated users, and agents compared on their long-term engagement.
+
+    Add --debug for tracebacks, and --trust to let a folder of runs name Python files and modules, which are imported.
+    """
 
 
 for commands in (compare, worlds, logs):
@@ -51,13 +55,23 @@ def show_any_text() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def trusted(wanted: bool) -> AbstractContextManager[None]:
+    """A block in which what run folders name is imported, where that is wanted (see `recsim_env.trust`)."""
+    if not wanted:
+        return nullcontext()
+    from recsim_env.trust import trusting
+
+    return trusting()
+
+
 def main() -> None:
     """Run the command; a user's error is one line and exit code 2, and its traceback comes with --debug."""
     show_any_text()
-    debug = "--debug" in sys.argv
-    sys.argv = [argument for argument in sys.argv if argument != "--debug"]
+    debug, trust = (word in sys.argv for word in ("--debug", "--trust"))
+    sys.argv = [argument for argument in sys.argv if argument not in ("--debug", "--trust")]
     try:
-        code = app(standalone_mode=False)
+        with trusted(trust):
+            code = app(standalone_mode=False)
         if code == INTERRUPTED:  # how a command tells that Ctrl-C stopped it
             raise KeyboardInterrupt
         sys.exit(code)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import time
 
 from benchmark.evaluation import evaluate
@@ -12,6 +11,7 @@ from benchmark.listing import table, terminal
 from benchmark.progress import counted
 from benchmark.run import Run, train
 from recsim_env.agent import agent_class
+from recsim_env.resources import usable_cores
 from recsim_env.scenario import Scenario
 from recsim_env.streams import Purpose
 
@@ -42,7 +42,7 @@ def print_estimate(experiment: Experiment, workers: int) -> None:
     Raises:
         RecSimError: what a run would meet.
     """
-    worlds, cores = experiment.check(), workers or os.cpu_count() or 1
+    worlds, cores = experiment.check(), workers or usable_cores()
     made = table("", "world", "agent", "runs", "minutes a run", flowing=2)
     total, probed = 0.0, experiment.runs()[: len(worlds) * len(experiment.agents)]
     with counted() as tell:

@@ -13,9 +13,16 @@ import pandas as pd
 from benchmark.aggregates import bootstrap_interval, interquartile_mean, probability_of_improvement
 from benchmark.evaluation import COLUMNS
 from benchmark.experiment import Experiment
+from benchmark.folder import Failed
 from benchmark.listing import table, terminal
 from benchmark.scores import FLOOR, REFERENCE, NoScore, normalised, score_matrix
 from benchmark.statistics import rank_agents
+
+RANKS = (
+    "Two agents that cannot be told apart share a rank, and so do all that such agents link. Surely above: how many "
+    "agents with a lower mean it is told apart from. Pairs are compared on the same users, at 5 % for all pairs "
+    "together; each interval is a 95 % interval by itself."
+)
 
 
 def ranked(table: pd.DataFrame) -> pd.DataFrame:
@@ -52,31 +59,39 @@ def span(row: Mapping[Any, Any], value: str, ends: tuple[str, str], form: str) -
     return f"{row[value]:{form}} ({row[ends[0]]:{form}} to {row[ends[1]]:{form}})"
 
 
-def print_ranking(experiment: Experiment, world: str, people: str, ranking: pd.DataFrame) -> None:
-    """The ranking of one group of people of a world on the terminal."""
+def print_ranking(
+    experiment: Experiment, world: str, people: str, ranking: pd.DataFrame, failed: Failed | None = None
+) -> None:
+    """The ranking of one group of people of a world on the terminal, and which of its runs failed."""
     group = "" if people == "all" else f", {people} people"
     replicate = f"{experiment.seeds} seeds" if experiment.seeds > 1 else "users of one seed"
     title = (
         f"{experiment.title(world)}{group}: engagement of a session, 95 % intervals over {replicate} "
         f"({experiment.users:,} users a seed, {experiment.steps:,} user-steps of training)"
     )
-    made = table("", "rank", "agent", "engagement", "over random, same users", "length", "clicks a step")
+    made = table("", "rank", "agent", "above", "engagement", "over random, same users", "length", "clicks a step")
     d = decimals(float(ranking["engagement"].abs().max()))
     for row in ranking.to_dict("records"):
         gain = span(row, "gain", ("gain_low", "gain_high"), f"+.{d}f") if "gain" in ranking else ""
         engagement = span(row, "engagement", ("low", "high"), f".{d}f")
-        made.add_row(
-            str(row["rank"]), str(row["agent"]), engagement, gain, f"{row['length']:.1f}", f"{row['click_rate']:.3f}"
-        )
+        own = (f"{row['length']:.1f}", f"{row['click_rate']:.3f}")
+        made.add_row(str(row["rank"]), str(row["agent"]), str(row["above"]), engagement, gain, *own)
     console = terminal()
     console.print(title, highlight=False)
     console.print(made)
-    console.print("Agents share a rank while they cannot be told apart from the best of it, user by user.", style="dim")
+    console.print(RANKS, style="dim")
+    for line in lines_of(failed or [], world):
+        console.print(line, style="yellow", highlight=False)
     cut = float(ranking["cut"].max())
     if cut > 0:
         console.print(f"Up to {100 * cut:.1f} % of an agent's sessions were cut at the horizon.", style="yellow")
     if "gain" in ranking:
         print_scores(ranking, d)
+
+
+def lines_of(failed: Failed, world: str) -> list[str]:
+    """A line for each run of a world that failed."""
+    return [f"Failed, and not in the ranking: {why}." for run, why in failed if run.scenario == world]
 
 
 def print_scores(ranking: pd.DataFrame, d: int) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import VectorWrapper
 
+from recsim_env.agent import check_loss
 from recsim_env.wrappers import InteractionBudget
 
 POINTS = 100  # of a curve
@@ -45,7 +46,8 @@ class Recorder(VectorWrapper):
         self.began, self.next_point, self.next_evaluation = time.monotonic(), 0.0, 0.0
 
     def scalar(self, name: str, value: float) -> None:
-        """The agent's log: means between two points of a curve are written."""
+        """The agent's log: means between two points of a curve are written. Raises `Diverged`, see `check_loss`."""
+        check_loss(name, value)
         self.measured.setdefault(name, []).append(value)
 
     def step(self, actions: Any) -> Any:

@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from benchmark.curves import tell_layout, tell_settings, tell_users
 from benchmark.evaluation import evaluate, options_of, peoples
@@ -18,6 +20,7 @@ from benchmark.trained import check_origin
 from benchmark.validation import Validation
 from recsim_env.agent import Agent, WorldSpec, agent_class, split_label
 from recsim_env.env import RecVectorEnv
+from recsim_env.errors import Diverged, RewardError, RunFolderError
 from recsim_env.files import remove
 from recsim_env.parameters import build
 from recsim_env.registration import find_world
@@ -26,7 +29,11 @@ from recsim_env.simulator import Options
 from recsim_env.streams import Purpose
 from recsim_env.wrappers import InteractionBudget
 
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
 Tell = Callable[[int, Scalars], None]
+FAILED = "failed.json"
 
 
 @dataclass(frozen=True)
@@ -89,7 +96,11 @@ def load(run: Run, scenario: Scenario, folder: Path) -> Agent:
 
 
 def train(run: Run, scenario: Scenario, write: Callable[[Scalars, int], None], tell: Tell, threads: int) -> Agent:
-    """The run's agent after its budget; what does not learn is ready at once."""
+    """The run's agent after its budget; what does not learn is ready at once.
+
+    Raises:
+        Diverged: with agent, seed, update and advice.
+    """
     kind, config = agent_class(run.agent), run.config()
     envs = training_envs(kind, config, scenario, run.seed, threads, run.observe)
     agent = kind(config, WorldSpec.of(envs))
@@ -98,9 +109,30 @@ def train(run: Run, scenario: Scenario, write: Callable[[Scalars, int], None], t
 
     validate = Validation(peoples(scenario)[0][1], watched_by(run), run.seed, threads)
     recorder = Recorder(InteractionBudget(envs, run.steps), write, lambda: validate(agent), tell)
-    agent.train(recorder, run.steps, recorder)
-    recorder.finish()
+    with counted_updates() as updates:
+        try:
+            agent.train(recorder, run.steps, recorder)
+            check_learnt(agent)
+            recorder.finish()
+        except Diverged as error:
+            raise diverged(run, updates(), recorder.budgeted.spent, error) from error
     return agent
+
+
+def check_learnt(agent: Agent) -> None:
+    """Raise `Diverged` where some of what an agent learnt is NaN."""
+    for name, values in agent.arrays().items():
+        if values.dtype.kind == "f" and np.isnan(values).any():
+            raise Diverged(f"{name}, which it learnt, is NaN")
+
+
+def diverged(run: Run, updates: int, steps: int, error: Diverged) -> Diverged:
+    """The error with whose it is, when it came, and what to do."""
+    rate = getattr(run.config(), "learning_rate", None)
+    advice = f"set a learning_rate smaller than {rate:g}" if rate else "choose other settings"
+    return Diverged(
+        f"{run.agent} seed {run.seed} diverged, after {updates:,} updates and {steps:,} user-steps: {error}; {advice}"
+    )
 
 
 @contextmanager
@@ -135,7 +167,8 @@ def execute(run: Run, out: Path, tell: Tell, threads: int = 0) -> None:
     """Train, evaluate on test users, and leave the run's folder: run.json, agent/, evaluation.parquet, curves.
 
     run.json also tells the seconds of training, its validations included, by the clock and of the processor, and the
-    optimiser's steps.
+    optimiser's steps. A run that fails by its agent's or its world's numbers leaves run.json, its curves and the reason
+    in `FAILED`; it would fail again.
     """
     from torch.utils.tensorboard import SummaryWriter
 
@@ -143,31 +176,50 @@ def execute(run: Run, out: Path, tell: Tell, threads: int = 0) -> None:
     part = aside(folder)
     remove(part)
     part.mkdir(parents=True)
-    scenario = run.world()
     with SummaryWriter(str(part)) as writer:
         tell_layout(writer)
-
-        def write(scalars: Scalars, step: int) -> None:
-            for name, value in scalars.items():
-                writer.add_scalar(name, value, step)
-
-        with counted_updates() as updates:
-            began, busy = time.monotonic(), time.process_time()
-            agent = train(run, scenario, write, tell, threads)
-            spent = {"seconds": time.monotonic() - began, "cpu_seconds": time.process_time() - busy}
-            spent["updates"] = updates()
-        agent.save(part / "agent")
-        result = evaluate(
-            agent, scenario, users=run.users, seed=run.seed, purpose=Purpose.TEST, threads=threads, observe=run.observe
-        )
-        if not type(agent).learns:  # a level line beside the curves of those that learn
-            points = Validation(peoples(scenario)[0][1], watched_by(run), run.seed, threads)(agent)
-            for step in (0, run.steps):
-                write(points, step)
-        tell_settings(writer, run, result)
-        tell_users(writer, run, result)
-    result.table.assign(agent=run.agent).to_parquet(part / "evaluation.parquet", index=False)
-    result.items.assign(agent=run.agent, seed=run.seed).to_parquet(part / "items.parquet", index=False)
+        try:
+            spent = measure(run, part, writer, tell, threads)
+        except (Diverged, RewardError) as error:
+            spent = {}
+            (part / FAILED).write_text(json.dumps({"failed": str(error)}, indent=1) + "\n", encoding="utf-8")
     (part / "run.json").write_text(json.dumps(asdict(run) | spent, indent=1) + "\n", encoding="utf-8")
     part.rename(folder)
+
+
+def failure_of(folder: Path) -> str:
+    """Why a run failed; empty where it did not, or where it has not been executed."""
+    path = folder / FAILED
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["failed"]) if path.exists() else ""
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunFolderError(f"{path} is damaged ({error}); remove {folder} and run the same bench again") from None
+
+
+def measure(run: Run, part: Path, writer: SummaryWriter, tell: Tell, threads: int) -> dict[str, float]:
+    """Train and evaluate, and write all but run.json; gives what the training took."""
+    scenario = run.world()
+
+    def write(scalars: Scalars, step: int) -> None:
+        for name, value in scalars.items():
+            writer.add_scalar(name, value, step)
+
+    with counted_updates() as updates:
+        began, busy = time.monotonic(), time.process_time()
+        agent = train(run, scenario, write, tell, threads)
+        spent = {"seconds": time.monotonic() - began, "cpu_seconds": time.process_time() - busy}
+        spent["updates"] = updates()
+    agent.save(part / "agent")
+    result = evaluate(
+        agent, scenario, users=run.users, seed=run.seed, purpose=Purpose.TEST, threads=threads, observe=run.observe
+    )
+    if not type(agent).learns:  # a level line beside the curves of those that learn
+        points = Validation(peoples(scenario)[0][1], watched_by(run), run.seed, threads)(agent)
+        for step in (0, run.steps):
+            write(points, step)
+    tell_settings(writer, run, result)
+    tell_users(writer, run, result)
+    result.table.assign(agent=run.agent).to_parquet(part / "evaluation.parquet", index=False)
+    result.items.assign(agent=run.agent, seed=run.seed).to_parquet(part / "items.parquet", index=False)
     tell(run.steps, {"eval/engagement": result.summary["engagement"]})
+    return spent

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from benchmark.statistics import interval, replicates
+from benchmark.statistics import interval, values_of
 from recsim_env.errors import RecSimError
 
 FLOOR, REFERENCE, NEAR = "random", "patient_oracle", "myopic_oracle"
@@ -13,11 +13,6 @@ FLOOR, REFERENCE, NEAR = "random", "patient_oracle", "myopic_oracle"
 
 class NoScore(RecSimError):
     """A world in which scores mean nothing, and why."""
-
-
-def seed_means(table: pd.DataFrame) -> pd.DataFrame:
-    """(replicates, agents) engagement: of seeds, or of users where there is one seed; NaN where an agent has none."""
-    return pd.DataFrame({str(name): replicates(own, "engagement") for name, own in table.groupby("agent")})
 
 
 def scale(means: pd.DataFrame) -> tuple[float, float]:
@@ -56,7 +51,7 @@ def normalised(table: pd.DataFrame) -> pd.DataFrame:
     Raises:
         NoScore: see `scale`.
     """
-    means = seed_means(table)
+    means = values_of(table)
     scale(means)
     rows = []
     for name in means:

@@ -19,6 +19,7 @@ from recsim_env.errors import AgentError, InvalidParameter
 from recsim_env.parameters import build
 from recsim_env.scenario import Scenario
 from recsim_env.streams import Purpose
+from recsim_env.trust import told_by
 
 
 def find_agent(run: Run, folder: str) -> Agent:
@@ -69,11 +70,19 @@ def name_and_folder(agent: str) -> tuple[str, str]:
 
 
 def agent_of_folder(folder: Path) -> str:
-    """The name of the agent whose run wrote `folder`."""
+    """The name of the agent whose run wrote `folder`.
+
+    Raises:
+        AgentError: no run did. UntrustedCode: the agent's class is in a file; see `recsim_env.trust`.
+    """
+    path = folder.parent / "run.json"
     try:
-        return str(json.loads((folder.parent / "run.json").read_text(encoding="utf-8"))["agent"])
-    except (OSError, ValueError, KeyError):
+        name = str(json.loads(path.read_text(encoding="utf-8"))["agent"])
+    except (OSError, ValueError, KeyError, TypeError):
         raise AgentError(f"{folder} is not the agent folder of a run: there is no run.json beside it") from None
+    with told_by(path):
+        agent_class(name)
+    return name
 
 
 def told(run: Run, table: pd.DataFrame) -> dict[str, Any]:

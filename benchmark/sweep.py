@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from benchmark.evaluation import evaluate
 from benchmark.listing import table, terminal
@@ -13,7 +16,7 @@ from benchmark.recorder import Scalars
 from benchmark.run import Run, train
 from benchmark.search_space import Dimension
 from recsim_env.agent import agent_class
-from recsim_env.errors import InvalidParameter, RecSimError, RunFolderError
+from recsim_env.errors import Diverged, InvalidParameter, RecSimError, RunFolderError
 from recsim_env.files import whole
 from recsim_env.parameters import hints
 from recsim_env.scenario import Scenario
@@ -75,17 +78,20 @@ def run_sweep(search: Search, trials: int, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = JournalStorage(JournalFileBackend(str(out / "study.log")))
-    sampler, pruner = optuna.samplers.TPESampler(seed=search.run.seed), optuna.pruners.MedianPruner(n_startup_trials=5)
+    pruner = optuna.pruners.MedianPruner(n_startup_trials=5)
     study = optuna.create_study(
-        storage=storage, study_name=name, direction="maximize", sampler=sampler, pruner=pruner, load_if_exists=True
+        storage=storage, study_name=name, direction="maximize", pruner=pruner, load_if_exists=True
     )
     check_same(study, search, out)
     states = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
     while len(study.get_trials(deepcopy=False, states=states)) < trials:
         trial = study.ask()
+        study.sampler = sampler_of(search.run.seed, trial.number)
         try:
             study.tell(trial, search.objective(trial, scenario))
-        except optuna.TrialPruned:
+        except (optuna.TrialPruned, Diverged) as end:
+            if isinstance(end, Diverged):
+                print(end, file=sys.stderr)
             study.tell(trial, state=optuna.trial.TrialState.PRUNED)
         except BaseException:
             study.tell(trial, state=optuna.trial.TrialState.FAIL)
@@ -97,15 +103,23 @@ def run_sweep(search: Search, trials: int, out: Path) -> None:
     print(f"\nTable: {out}/trials.csv. The study {name!r}: {out}/study.log. More --trials go on from there.")
 
 
+def sampler_of(seed: int, number: int) -> Any:
+    """A trial's sampler, with luck of its own: searches beside each other number their trials together."""
+    import optuna
+
+    return optuna.samplers.TPESampler(seed=int(np.random.SeedSequence([seed, number]).generate_state(1)[0]))
+
+
 def check_same(study: Any, search: Search, out: Path) -> None:
     """Refuse to mix trials of different budgets, spaces or settings in one study."""
     told = {"run": repr(replace(search.run, seed=0)), "seeds": search.seeds, "space": repr(search.space)}
     before = study.user_attrs
-    if not before:
-        for key, value in told.items():
+    for key, value in told.items():  # another search may have begun this moment, and told a part
+        if key not in before:
             study.set_user_attr(key, value)
-    elif before != told:
-        key = next(key for key in told if before.get(key) != told[key])
+    different = [key for key, value in told.items() if before.get(key, value) != value]
+    if different:
+        key = different[0]
         raise RunFolderError(
             f"{out} holds another search ({key} was {before.get(key)}, now {told[key]}); "
             f"choose another folder with --out"

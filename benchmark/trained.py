@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from recsim_env.agent import Agent
-from recsim_env.errors import AgentError, RecSimError
+from recsim_env.errors import AgentError, RecSimError, UntrustedCode
 from recsim_env.registration import find_world
 from recsim_env.scenario import Scenario
+from recsim_env.trust import told_by
 
 
 def check_origin(kind: type[Agent], scenario: Scenario, folder: Path) -> None:
@@ -21,12 +22,17 @@ def check_origin(kind: type[Agent], scenario: Scenario, folder: Path) -> None:
 
     Raises:
         AgentError: users, items or answers are described by other fields.
+        UntrustedCode: to know it, Python would be imported that the command line did not name.
     """
     if not kind.learns:
         return
+    path = folder.parent / "run.json"
     try:
-        told = json.loads((folder.parent / "run.json").read_text(encoding="utf-8"))
-        before = find_world(told["scenario"]).make(**told["parameters"])
+        told = json.loads(path.read_text(encoding="utf-8"))
+        with told_by(path):
+            before = find_world(told["scenario"]).make(**told["parameters"])
+    except UntrustedCode:
+        raise
     except (OSError, ValueError, KeyError, TypeError, RecSimError):
         return
     for what, other, own in zip(("user", "item", "response"), shapes_of(before), shapes_of(scenario), strict=True):

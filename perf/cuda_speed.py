@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import time
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from rich.table import Table
 
 from recsim_env.cuda_simulator import CudaSimulator
 from recsim_env.registration import find_world
+from recsim_env.resources import usable_cores
 from recsim_env.scenario import Scenario
 from recsim_env.simulator import Options, Simulator
 
@@ -104,7 +104,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--out", type=Path, help="a JSON file for the numbers")
     arguments = parser.parse_args()
-    device, cores = torch.cuda.get_device_name(), os.cpu_count()
+    device, cores = torch.cuda.get_device_name(), usable_cores()
     title = f"million user-steps a second: {device}, {cores} cores, median of {arguments.repeats} (lowest to highest)"
     table = Table("world", "users", "on the GPU", "on the processor", "ratio", "bytes a user", title=title)
     found = []

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import time
 from collections.abc import Callable
@@ -27,6 +26,7 @@ import numpy as np
 from recsim_env import RecVectorEnv, find_world, make_vector_env, streams
 from recsim_env.compile_cache import compiled
 from recsim_env.playback import random_slates
+from recsim_env.resources import usable_cores
 from recsim_env.simulator import Options
 from recsim_env.state import RESULT
 from recsim_env.streams import U_GOLDEN, mix_bits
@@ -62,7 +62,7 @@ def seconds(work: Callable[[], Any], repeats: int) -> float:
 
 def ceilings(repeats: int) -> tuple[float, float]:
     """Nanoseconds of a hash and of a byte read or written, on all cores."""
-    cores = os.cpu_count() or 1
+    cores = usable_cores()
     source, target = (np.ones((cores, BYTES // 8)) for _ in range(2))
     with ThreadPoolExecutor(cores) as pool:
         hashing = seconds(lambda: list(pool.map(hash_many, [HASHES] * cores)), repeats)
@@ -121,7 +121,7 @@ def main() -> None:
     hash_many(1)
     a_hash, a_byte = ceilings(arguments.repeats)
     print(
-        f"{os.cpu_count()} cores: {a_hash:.2f} nanoseconds a hash, {1.0 / a_byte:.1f} GB a second\n\n{HEAD}", flush=True
+        f"{usable_cores()} cores: {a_hash:.2f} nanoseconds a hash, {1.0 / a_byte:.1f} GB a second\n\n{HEAD}", flush=True
     )
     rows: list[dict[str, Any]] = []
     for world in arguments.worlds.split(","):

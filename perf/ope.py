@@ -10,7 +10,6 @@ kept in --out, so that the command goes on where it was stopped.
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
@@ -32,6 +31,7 @@ from benchmark.single import find_agent
 from recsim_env.agent import Agent, AgentConfig
 from recsim_env.files import whole
 from recsim_env.fitting.sessions import first_sessions
+from recsim_env.resources import usable_cores
 
 RUN = Run("interest_evolution", {"num_candidates": 10, "slate_size": 1}, "lin_ucb", {}, 0, 20_000, 1)
 GREEDY, TRUTH = (0.1, 0.3, 1.0), 200_000
@@ -73,7 +73,7 @@ def rows_of_log(seed: int, sessions: int, horizon: int) -> Iterator[tuple[Any, .
 def measured(logs: int, sessions: int, horizons: list[int], out: Path) -> Iterator[pd.DataFrame]:
     """Every estimate from every log, as they come."""
     out.mkdir(parents=True, exist_ok=True)
-    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:
+    with ProcessPoolExecutor(usable_cores(), get_context("spawn")) as pool:
         work = [pool.submit(estimates_of, seed, sessions, horizon, out) for horizon in horizons for seed in range(logs)]
         for k, future in enumerate(work, start=1):
             yield future.result()

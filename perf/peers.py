@@ -14,7 +14,6 @@ import argparse
 import importlib
 import importlib.machinery
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -31,6 +30,7 @@ from rich.console import Console
 from rich.table import Table
 
 import recsim_env
+from recsim_env.resources import usable_cores
 
 PACKAGES = ("recsim==0.2.4", "sardine-rec==1.0.8", "recogym==0.1.3.0", "six==1.17.0")  # the last one small and needed
 MISSING = ("absl", "dopamine", "gin", "sklearn", "tensorflow", "tf_slim")
@@ -261,7 +261,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="a JSON file for the numbers")
     arguments = parser.parse_args()
     install(arguments.site)
-    title = f"user-steps a second, {os.cpu_count()} cores, median of {arguments.repeats} (lowest to highest)"
+    title = f"user-steps a second, {usable_cores()} cores, median of {arguments.repeats} (lowest to highest)"
     columns = ("simulator", "its own", "here, one user", "here, a batch", "of users", "ratio, one user", "ratio, batch")
     table, numbers = Table(*columns, title=title), {}
     for name in arguments.peers.split(","):

@@ -14,7 +14,6 @@ import argparse
 import gc
 import json
 import multiprocessing
-import os
 import resource
 import statistics
 import time
@@ -27,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from recsim_env import make_env, make_vector_env
+from recsim_env.resources import usable_cores
 
 USERS = "1,64,1024,16384,262144"
 WORLDS = "interest_evolution,boredom:slate,long_term_satisfaction:hard,organic_bandit,retention"
@@ -138,7 +138,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--out", type=Path, help="a JSON file for the numbers")
     arguments = parser.parse_args()
-    print(f"{os.cpu_count()} cores, median of {arguments.repeats} (lowest to highest)\n\n{HEAD}", flush=True)
+    print(f"{usable_cores()} cores, median of {arguments.repeats} (lowest to highest)\n\n{HEAD}", flush=True)
     rows: list[Row] = []
     users = [int(n) for n in arguments.users.split(",")]
     # A process a world: memory that another one gave back would not count.

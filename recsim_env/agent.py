@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,10 +19,11 @@ from gymnasium import spaces
 from recsim_env.class_files import class_in_file, names_a_file
 from recsim_env.content import Content
 from recsim_env.env import Observation
-from recsim_env.errors import AgentError, InvalidParameter, UnknownName, unknown
+from recsim_env.errors import AgentError, Diverged, InvalidParameter, UnknownName, unknown
 from recsim_env.fields import Field
 from recsim_env.parameters import build, param, validate
 from recsim_env.scenario import Scenario
+from recsim_env.trust import told_by
 
 GROUP = "recsim_env.agents"
 ChoiceLogits = Callable[[Observation], np.ndarray]  # see `Scenario.choice_logits`
@@ -36,11 +38,22 @@ class Log(Protocol):
         """One point of a curve, such as `train/loss`, at the present user-step."""
 
 
+def check_loss(name: str, value: float) -> None:
+    """Every log looks at what it is told, so that no agent learns on from what is no number.
+
+    Raises:
+        Diverged: a loss is not finite.
+    """
+    if "loss" in name and not math.isfinite(value):
+        raise Diverged(f"{name} is {value}")
+
+
 class NoLog:
-    """A log that keeps nothing."""
+    """A log that keeps nothing, but looks at losses (see `check_loss`)."""
 
     def scalar(self, name: str, value: float) -> None:
         """Forget it."""
+        check_loss(name, value)
 
 
 @dataclass(frozen=True)
@@ -157,11 +170,12 @@ class Agent(ABC):
         """The agent that `save` wrote, for a world of the same shapes.
 
         Raises:
-            AgentError: the folder does not hold such an agent.
+            AgentError: the folder does not hold such an agent. UntrustedCode: see `recsim_env.trust`.
         """
         try:
             settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
-            agent = cls(build(cls.Config, settings, cls.__name__), spec)
+            with told_by(folder / "settings.json"):
+                agent = cls(build(cls.Config, settings, cls.__name__), spec)
             with np.load(folder / "learnt.npz", allow_pickle=False) as arrays:
                 learnt = dict(arrays)
             agent.played = int(learnt.pop(PLAYED))
@@ -186,10 +200,10 @@ def top_slates(scores: np.ndarray, observation: Observation, slate_size: int) ->
     """(n, S): the positions of the highest scores (n, C), best first; masked ones last, ties to the lower position.
 
     Raises:
-        AgentError: a score is not a number.
+        Diverged: a score is not a number.
     """
     if np.isnan(scores).any():
-        raise AgentError("a score is NaN, and slates are ordered by scores; look for a division by 0 or an overflow")
+        raise Diverged("a score is NaN, and slates are ordered by scores; look for a division by 0 or an overflow")
     if "mask" in observation:
         scores = np.where(observation["mask"] > 0, scores, -np.inf)
     if scores.shape[1] < MANY:

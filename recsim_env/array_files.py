@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,6 +14,7 @@ import pyarrow.parquet as pq
 
 from recsim_env.errors import DataError
 from recsim_env.files import whole
+from recsim_env.resources import total_memory
 
 SHAPES = b"recsim_env.shapes"
 GROUP = 4_000_000  # numbers that are written at once, so that small parts become no small row groups
@@ -95,16 +95,16 @@ def array_of(column: Any, shape: list[int]) -> np.ndarray:
 
 
 def check_memory(path: Path, files: Sequence[Path]) -> None:
-    """Refuse to read more than this machine's memory holds.
+    """Refuse to read more than memory holds, the machine's or a container's.
 
     Raises:
         DataError: there is more.
     """
     needed = sum(bytes_of(pq.read_metadata(file)) for file in files)
-    most = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else needed
-    if needed > most:
+    most = total_memory()
+    if most is not None and needed > most:
         raise DataError(
-            f"{path} holds {needed / 2**30:,.0f} GiB of logged interactions, more than this machine's memory of "
+            f"{path} holds {needed / 2**30:,.0f} GiB of logged interactions, more than the memory that is to be had, "
             f"{most / 2**30:,.0f} GiB; read some of its files, or log fewer"
         )
 

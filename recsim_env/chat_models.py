@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from recsim_env.errors import InvalidParameter, RecSimError
+from recsim_env.trust import check_import
 
 
 def find_chat_model(name: str, timeout: float, retries: int) -> Any:
@@ -42,10 +45,24 @@ def find_chat_model(name: str, timeout: float, retries: int) -> Any:
         raise InvalidParameter(f"no chat model {name!r}: {str(error).strip().splitlines()[0]}") from None
 
 
+def importable(module: str) -> bool:
+    """Whether there is such a module, or a package that may hold it; imports nothing."""
+    try:
+        return find_spec(module.split(".")[0]) is not None
+    except ValueError:
+        return False
+
+
 def own_class(module: str, kind: str) -> Any:
-    """A class of a module that is installed here; None where there is none of that name."""
-    if not kind.isidentifier():
+    """A class of a module that is installed here; None where there is none of that name.
+
+    Raises:
+        UntrustedCode: see `recsim_env.trust`.
+    """
+    if not kind.isidentifier() or not importable(module):
         return None
+    if module not in sys.modules:
+        check_import(f"{module}:{kind}")
     try:
         return getattr(import_module(module), kind, None)
     except ImportError:

@@ -9,7 +9,8 @@ from types import ModuleType
 from typing import TypeVar
 
 from recsim_env.errors import RecSimError, unknown
-from recsim_env.file_modules import PREFIX, load
+from recsim_env.file_modules import PREFIX, load, own_name
+from recsim_env.trust import check_import
 
 T = TypeVar("T")
 
@@ -26,13 +27,15 @@ def class_in_file(text: str, base: type[T], error: type[RecSimError]) -> type[T]
 
     Raises:
         error: there is no such file, it cannot be imported, or it leaves open which class is meant.
-        UnknownName: the file has no such class.
+        UnknownName: the file has no such class. UntrustedCode: see `recsim_env.trust`.
     """
     path_text, colon, name = text.rpartition(":") if ".py:" in text else (text, "", "")
     path = Path(path_text)
     kind = base.__name__.lower()
     if not path.is_file():
         raise error(f"there is no {kind} file {path}")
+    if own_name(path.resolve()) not in sys.modules:
+        check_import(text)
     module = module_of(path, error)
     found = {k: v for k, v in vars(module).items() if isinstance(v, type) and issubclass(v, base) and v is not base}
     if colon:

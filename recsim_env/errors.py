@@ -34,12 +34,28 @@ class AgentError(RecSimError):
     """An agent that does not fit the world, or does not keep its contract."""
 
 
+class Diverged(AgentError):
+    """An agent whose losses or scores are no numbers any more."""
+
+
+class RewardError(RecSimError):
+    """Rewards that no computer can add up, or square, as means and intervals need it."""
+
+
 class DataError(RecSimError):
     """Data files that are missing, damaged or of another layout."""
 
 
 class RunFolderError(RecSimError):
     """A run folder that holds something else than what was asked for."""
+
+
+class UntrustedCode(RecSimError):
+    """A folder names Python code that the command line did not name."""
+
+
+class RunFailed(RecSimError):
+    """Some runs of an experiment failed; the others are whole."""
 
 
 class BudgetSpent(RecSimError):

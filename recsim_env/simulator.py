@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -17,12 +16,13 @@ from numba.core.errors import NumbaError
 
 from recsim_env.compile_cache import compiled
 from recsim_env.compiler import loop_of
-from recsim_env.errors import InvalidAction, InvalidParameter
+from recsim_env.errors import InvalidAction, InvalidParameter, RewardError
 from recsim_env.layout import build_layout
 from recsim_env.link import CHECKED_JIT, JIT, Jit
 from recsim_env.parameters import param, validate
 from recsim_env.pool import ArrayPool
 from recsim_env.rehearsal import compile_error
+from recsim_env.resources import usable_cores
 from recsim_env.scenario import Scenario
 from recsim_env.state import LIFE, RESULT, State
 from recsim_env.streams import STREAM, Purpose, chain_many, root_key
@@ -31,6 +31,7 @@ APART = 8  # streams of 16 bytes: 128 bytes
 ENDED = ("over", "ended", "final", "ended_users")  # what a simulator remembers of sessions that ended
 OBSERVE = ("partial", "full", "responses")
 USERS_A_SLICE = 4096
+MOST = 1e150  # that a session's rewards may add up to: means and intervals square it, and add
 USERS_A_THREAD = 256  # below this a second thread costs more than it brings
 
 
@@ -132,7 +133,7 @@ class Simulator:
         self.layout = build_layout(scenario, observe=options.observe, history=options.history, totals=options.totals)
         runs_compiled = options.jit and scenario.compiles
         self.me = scenario.compiled_self
-        enough = min(os.cpu_count() or 1, max(1, n // USERS_A_THREAD))
+        enough = min(usable_cores(), max(1, n // USERS_A_THREAD))
         self.threads = (options.threads or enough) if runs_compiled else 1
         self.slices = self._slices(n)
         self.state = self._new_state()
@@ -220,9 +221,15 @@ class Simulator:
         Returns:
             The observations (n, width) float32, the results (n,) RESULT and the responses (n, S), all the
             caller's own. With autoreset the next session of those whose session ended has begun.
+
+        Raises:
+            RewardError: a session's rewards so far reach `MOST`.
         """
         rows, results, answers = self._rows.take(), self._results.take(), self._answers.take()
         self._run(self.loop.step, self.slices, rows, slates, results, words(answers))
+        reached = results["engagement"]
+        if not (abs(reached.item()) if self.n == 1 else np.abs(reached).max()) < MOST:  # NaN is not below either
+            raise overflow(self.scenario, results, self.options.first_user)
         if self.autoreset:
             self.over = results["terminated"] | results["truncated"]
             ended = self.over.nonzero()[0]
@@ -272,3 +279,15 @@ class Simulator:
             wrong = slates[(slates < 0) | (slates >= count)].flat[0]
             raise InvalidAction(f"a slate holds candidate {wrong}, but there are {count} candidates (0 to {count - 1})")
         return np.ascontiguousarray(slates, np.int64).reshape(shape)
+
+
+def overflow(scenario: Scenario, results: np.ndarray, first_user: int) -> RewardError:
+    """Whose session earned what cannot be counted, and when."""
+    sizes = np.abs(results["engagement"])
+    worst = int(np.argmax(np.where(np.isnan(sizes), np.inf, sizes)))
+    row = results[worst]
+    return RewardError(
+        f"{type(scenario).__name__}: the rewards of user {first_user + worst} add up to {row['engagement']:g} after "
+        f"step {row['length']} of the session, where the last one is {row['reward']:g}, and must stay below "
+        f"{MOST:g}, so that squares can be added up; bound what the world's reward grows with"
+    )

@@ -79,6 +79,17 @@ class TinyWorld(Scenario):
         return WORTH[item.kind]
 
 
+@dataclass(frozen=True)
+class GrowingWorld(TinyWorld):
+    """Its rewards grow with the level, until they cannot be squared at the highest."""
+
+    def arrive(self, user: User, rng: Rng) -> None:
+        user.level = rng.integer(2)
+
+    def reward(self, user: User, responses: Responses) -> float:
+        return float(10.0 ** (50.0 * user.level))
+
+
 def tiny_value(world: TinyWorld, choose: Callable[[np.ndarray], np.ndarray]) -> float:
     """Expected engagement; `choose` picks each level's value from those of a snack and of a meal, (levels, 2)."""
     values, stay = np.zeros(LEVELS), 1.0 - world.leave

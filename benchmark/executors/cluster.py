@@ -17,11 +17,12 @@ from typing import Any, TypeVar
 from benchmark.evaluation import Block, Evaluation, blocks_of, evaluation_of, play_block
 from benchmark.executors.execution import TRIES, Progress, Todo, WorkerDied
 from benchmark.executors.local import listening
-from benchmark.run import Run, aside, execute, load
+from benchmark.run import Run, aside, execute, failure_of, load
 from recsim_env.agent import Agent
 from recsim_env.errors import RecSimError
 from recsim_env.files import remove
 from recsim_env.streams import Purpose
+from recsim_env.trust import trusting
 
 T = TypeVar("T")
 LoadAgent = Callable[[Run], Agent]  # of a run's settings, where it is needed
@@ -82,7 +83,7 @@ class Ray:
                     except ray.exceptions.WorkerCrashedError:
                         raise WorkerDied("a worker of the cluster was killed") from None
                     put_files(files, run.folder(out))
-                    progress.done(i)
+                    progress.done(i, failure_of(run.folder(out)))
 
     def evaluate(self, agent: Agent, run: Run, purpose: Purpose = Purpose.TEST) -> Evaluation:
         """As `benchmark.evaluation.evaluate`, a task a block of users."""
@@ -113,7 +114,8 @@ def call_elsewhere(function: Callable[..., T], files: Files, arguments: tuple[An
     def get(run: Run) -> Agent:
         with tempfile.TemporaryDirectory() as folder:
             put_files(files, Path(folder) / "agent")
-            return load(run, run.world(), Path(folder) / "agent")
+            with trusting():  # whoever sent it has loaded or made it before
+                return load(run, run.world(), Path(folder) / "agent")
 
     return function(get, *arguments)
 

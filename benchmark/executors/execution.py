@@ -8,7 +8,7 @@ from typing import Protocol
 
 from benchmark.experiment import Experiment
 from benchmark.recorder import Scalars
-from benchmark.run import Run, aside
+from benchmark.run import Run, aside, failure_of
 from recsim_env.errors import RecSimError
 from recsim_env.files import remove
 
@@ -27,8 +27,8 @@ class Progress(Protocol):
     def update(self, number: int, step: int, scalars: Scalars) -> None:
         """Run `number` has played `step` user-steps."""
 
-    def done(self, number: int) -> None:
-        """Run `number` is whole."""
+    def done(self, number: int, failed: str = "") -> None:
+        """Run `number` is whole, or `failed`: why."""
 
 
 class Executor(Protocol):
@@ -43,7 +43,7 @@ class Executor(Protocol):
 
 
 def run_all(experiment: Experiment, out: Path, executor: Executor, progress: Progress) -> None:
-    """Execute the runs that are not whole yet.
+    """Execute the runs that are not whole yet; those that failed before are kept as they are.
 
     Raises:
         WorkerDied: workers died three times in a row without a run becoming whole.
@@ -51,7 +51,7 @@ def run_all(experiment: Experiment, out: Path, executor: Executor, progress: Pro
     for i, run in enumerate(experiment.runs()):
         remove(aside(run.folder(out)))
         if run.folder(out).exists():
-            progress.done(i)
+            progress.done(i, failure_of(run.folder(out)))
     tries = 0
     while todo := missing(experiment, out):
         try:

@@ -18,7 +18,8 @@ from typing import Any
 
 from benchmark.executors.execution import Progress, Todo, WorkerDied
 from benchmark.recorder import Scalars
-from benchmark.run import Run, execute
+from benchmark.run import Run, execute, failure_of
+from recsim_env.resources import available_memory, usable_cores
 
 MEMORY = 1.5 * 2**30  # bytes that a run may take: torch, a replay, a log
 
@@ -34,7 +35,7 @@ class Local:
     def run(self, todo: Todo, out: Path, progress: Progress) -> None:
         """See `Executor`."""
         workers = min(self.workers or fitting_workers(), len(todo))
-        threads = 1 if workers > 1 else 0
+        threads, runs = 1 if workers > 1 else 0, dict(todo)
         context = multiprocessing.get_context("spawn")
         queue = context.Queue()
         pool = ProcessPoolExecutor(workers, context, start_worker, (queue,))
@@ -43,7 +44,8 @@ class Local:
             try:
                 futures += [pool.submit(work, i, run, out, threads) for i, run in todo]
                 for future in as_completed(futures):
-                    progress.done(future.result())
+                    number = future.result()
+                    progress.done(number, failure_of(runs[number].folder(out)))
             except BrokenProcessPool:
                 stop(pool, futures)
                 raise WorkerDied("a worker process was killed") from None
@@ -55,11 +57,11 @@ class Local:
 
 def fitting_workers() -> int:
     """One a core, as far as there is memory."""
-    cores = os.cpu_count() or 1
-    room = int(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / MEMORY) if hasattr(os, "sysconf") else cores
-    if room < cores:
-        print(f"memory is short: {max(1, room)} runs side by side, not {cores}", file=sys.stderr)
-    return max(1, min(cores, room))
+    most, memory = usable_cores(), available_memory()
+    room = most if memory is None else int(memory / MEMORY)
+    if room < most:
+        print(f"memory is short: {max(1, room)} runs side by side, not {most}", file=sys.stderr)
+    return max(1, min(most, room))
 
 
 def start_worker(queue: Any) -> None:

@@ -12,8 +12,9 @@ from benchmark.rankings import rows_across
 from benchmark.report.data import Results
 from benchmark.report.lives import replayed
 from benchmark.report.place import PAGE, check_report
-from recsim_env.errors import InvalidParameter, RecSimError
+from recsim_env.errors import InvalidParameter, RecSimError, UntrustedCode
 from recsim_env.files import made, whole
+from recsim_env.trust import told_by
 
 
 def run_report(runs: Path, out: Path | None, lives: int, images: bool) -> None:
@@ -36,16 +37,18 @@ def run_report(runs: Path, out: Path | None, lives: int, images: bool) -> None:
         raise InvalidParameter(f"--lives must be 0 or more, not {lives}")
     results, folder = Results.read(runs), out or runs / "report"
     check_report(folder)
-    overall = Overall.of(results)
-    drawn = drawn_of(results, overall)
-    told, unlived = replay(results, lives)
+    with told_by(runs / "experiment.json"):
+        overall = Overall.of(results)
+        drawn = drawn_of(results, overall)
+        told, unlived = replay(results, lives)
+        page = page_of(results, overall, drawn, told, unlived)
     made(folder)
     if images:
         from benchmark.report.images import write_pictures
 
         write_pictures({key: figure for some in drawn.values() for key, figure in some.items()}, folder / "images")
     with whole(folder / PAGE) as part:
-        part.write_text(page_of(results, overall, drawn, told, unlived), encoding="utf-8")
+        part.write_text(page, encoding="utf-8")
     write_tables(results, folder)
     if overall.scores:
         write_overall(overall.table, folder)
@@ -53,7 +56,11 @@ def run_report(runs: Path, out: Path | None, lives: int, images: bool) -> None:
 
 
 def replay(results: Results, lives: int) -> tuple[dict[str, Any], str]:
-    """Users' sessions under each agent, by world, and why there are none where agents cannot be had any more."""
+    """Users' sessions under each agent, by world, and why there are none where agents cannot be had any more.
+
+    Raises:
+        UntrustedCode: the experiment or an agent's settings name Python code; see `recsim_env.trust`.
+    """
     if not lives:
         return {}, "none was asked for (--lives 0)"
     with terminal().status("replaying") as status:
@@ -64,6 +71,8 @@ def replay(results: Results, lives: int) -> tuple[dict[str, Any], str]:
         try:
             worlds = results.experiment.check()
             told = {name: replayed(results, name, scenario, lives, tell) for name, scenario in worlds.items()}
+        except UntrustedCode:
+            raise
         except RecSimError as error:
             return {}, str(error)
     return told, ""

@@ -12,8 +12,9 @@ from typing import Any
 import pandas as pd
 
 from benchmark.experiment import Experiment
-from benchmark.folder import evaluations, table_of
+from benchmark.folder import Failed, evaluations, failures, items_of
 from benchmark.rankings import ranked
+from benchmark.run import FAILED, Run, failure_of
 from recsim_env.errors import RunFolderError
 
 CURVES = ("eval/engagement", "eval/immediate_reward")
@@ -46,10 +47,23 @@ class Results:
         except (OSError, ValueError, KeyError, TypeError):
             raise RunFolderError(f"{folder} holds no experiment; name a folder that `recsim-env bench` wrote") from None
         runs = experiment.runs()
+        if all(failure_of(run.folder(folder)) for run in runs):
+            raise RunFolderError(f"all runs in {folder} failed, so there is nothing to report; see its {FAILED} files")
         left = sum(not run.folder(folder).exists() for run in runs)
         if left:
             raise RunFolderError(f"{left} of {len(runs)} runs in {folder} are missing; run the same bench again first")
         return cls(folder, told, experiment)
+
+    @cached_property
+    def failed(self) -> Failed:
+        """The runs that failed, and why; they are in no table and no figure."""
+        return failures(self.experiment, self.folder)
+
+    @cached_property
+    def whole_runs(self) -> list[Run]:
+        """The runs that did not fail."""
+        failed = [run for run, _ in self.failed]
+        return [run for run in self.experiment.runs() if run not in failed]
 
     @cached_property
     def users(self) -> pd.DataFrame:
@@ -60,8 +74,7 @@ class Results:
     @cached_property
     def items(self) -> pd.DataFrame:
         """A row a run and item: scenario, agent, seed, item, shown, users, clicks."""
-        runs = self.experiment.runs()
-        tables = [table_of(run.folder(self.folder) / "items.parquet").assign(scenario=run.scenario) for run in runs]
+        tables = (items_of(run, self.folder).assign(scenario=run.scenario) for run in self.whole_runs)
         return pd.concat(tables, ignore_index=True)
 
     @cached_property
@@ -70,7 +83,7 @@ class Results:
         return pd.DataFrame(
             [
                 (run.scenario, run.agent, run.seed, name, point.step, point.value)
-                for run in self.experiment.runs()
+                for run in self.whole_runs
                 for name, points in scalars(run.folder(self.folder)).items()
                 for point in points
             ],

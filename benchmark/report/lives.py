@@ -14,6 +14,7 @@ from benchmark.preview.play import Block
 from benchmark.report.data import Results
 from benchmark.results.plan import REFERENCES
 from benchmark.run import load
+from recsim_env.errors import RunFailed
 from recsim_env.fields import Field
 from recsim_env.render import number
 from recsim_env.scenario import Scenario
@@ -141,12 +142,15 @@ def replayed(
         tell: takes each agent's name before it plays.
     """
     ranking, experiment = results.rankings[world], results.experiment
-    pair, (_, people) = pair_of(ranking), peoples(scenario)[0]
+    here = [run.agent for run in results.whole_runs if run.seed == SEED and run.scenario == world]
+    if not here:
+        raise RunFailed(f"each run with seed {SEED} failed")
+    pair, (_, people) = pair_of(ranking[ranking["agent"].isin(here)]), peoples(scenario)[0]
     users, teller = users_of(results, world, pair, count), Teller(people)
     agents = list(dict.fromkeys([*pair, *ranking["agent"][:MOST_AGENTS]]))
-    runs = {run.agent: run for run in experiment.runs() if run.seed == SEED and run.scenario == world}
+    runs = {run.agent: run for run in results.whole_runs if run.seed == SEED and run.scenario == world}
     lives = {}
-    for name in agents:
+    for name in filter(runs.__contains__, agents):
         tell(name)
         agent = load(runs[name], scenario, runs[name].folder(results.folder) / "agent")
         block = Block(agent, people, 0, min(BLOCK, experiment.users), SEED, experiment.observe)

@@ -14,7 +14,7 @@ from plotly.graph_objects import Figure
 from plotly.io import to_json
 from plotly.offline import get_plotlyjs
 
-from benchmark.rankings import decimals, rows_across, span
+from benchmark.rankings import RANKS, decimals, lines_of, rows_across, span
 from benchmark.report.captions import CAPTIONS
 from benchmark.report.data import Results
 from benchmark.report.figures import FIGURES, looks_of, note_of
@@ -45,6 +45,7 @@ def page_of(
     return environment.get_template("report.html.j2").render(
         title=f"{counted(len(e.agents), 'agent')} in {', '.join(map(e.title, e.worlds))}",
         subtitle=subtitle(results),
+        ranks=RANKS,
         replicates=f"{e.seeds} seeds" if e.seeds > 1 else "the users of one seed",
         worlds=[section(results, i, world, drawn[world]) for i, world in enumerate(e.worlds)],
         overall=captioned(drawn["all"]),
@@ -107,6 +108,7 @@ def section(results: Results, number: int, world: str, drawn: Drawn) -> dict[str
         "id": f"world-{number}",
         "name": results.experiment.title(world),
         "sentence": sentence(ranking),
+        "failed": lines_of(results.failed, world),
         "table": Markup(table(rows)),
         "figures": captioned(drawn),
     }
@@ -114,8 +116,8 @@ def section(results: Results, number: int, world: str, drawn: Drawn) -> dict[str
 
 def sentence(ranking: pd.DataFrame) -> str:
     """Who leads, and by what."""
-    first = [str(row["agent"]) for row in ranking.to_dict("records") if row["rank"] == 1]
-    best = ranking.iloc[0]
+    first = [str(row["agent"]) for row in ranking.to_dict("records") if not row["below"]]
+    best, shared = ranking.iloc[0], (ranking["rank"] == 1).sum() > 1
     d = decimals(float(ranking["engagement"].abs().max()))
     reached = f"{best['engagement']:.{d}f} a session"
     if len(first) > 1:
@@ -123,14 +125,14 @@ def sentence(ranking: pd.DataFrame) -> str:
         close = "is so close" if len(first) == 2 else "are so close"
         return f"{first[0]} has the highest engagement, {reached}; {others} {close} that the difference may be chance."
     more = f", {best['gain']:+.{d}f} over random" if "gain" in ranking and best["agent"] != "random" else ""
-    return f"{first[0]} leads with {reached}{more}."
+    return f"{first[0]} {'has the highest engagement,' if shared else 'leads with'} {reached}{more}."
 
 
 def rows_of(ranking: pd.DataFrame) -> Iterator[dict[str, str]]:
     """The ranking as text."""
     d = decimals(float(ranking["engagement"].abs().max()))
     for row in ranking.to_dict("records"):
-        told = {"rank": str(row["rank"]), "agent": str(row["agent"])}
+        told = {"rank": str(row["rank"]), "agent": str(row["agent"]), "surely above": str(row["above"])}
         told["engagement"] = span(row, "engagement", ("low", "high"), f".{d}f")
         if "gain" in row:
             told["over random, same users"] = span(row, "gain", ("gain_low", "gain_high"), f"+.{d}f")

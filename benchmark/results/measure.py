@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmark.bench import Bars
+from benchmark.bench import Bars, told_of
 from benchmark.evaluation import peoples
 from benchmark.executors.execution import run_all
 from benchmark.executors.local import Local
 from benchmark.experiment import Experiment
-from benchmark.folder import claim
+from benchmark.folder import claim, failures
 from benchmark.immediate import immediate_rewards
 from benchmark.results.page import write_page
 from benchmark.results.plan import FIRST, MORE_SEEDS, WORLDS, is_supervised
@@ -86,9 +86,16 @@ def with_best_supervised(experiment: Experiment, folder: Path, kept: WorldResult
 
 
 def go_on(experiment: Experiment, folder: Path, workers: int) -> None:
-    """Execute the runs that are missing, with their progress."""
+    """Execute the runs that are missing, with their progress.
+
+    Raises:
+        RunFailed: a page is made of whole runs only.
+    """
     with Bars(experiment) as bars:
         run_all(experiment, folder, Local(workers), bars)
+    failed = failures(experiment, folder)
+    if failed:
+        raise told_of(failed, len(experiment.runs()), folder)
 
 
 def runs_of(runs: Iterable[Run], folder: Path) -> pd.DataFrame:

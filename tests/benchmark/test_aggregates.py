@@ -123,8 +123,10 @@ def test_a_long_label_cuts_no_figure_off(capsys: pytest.CaptureFixture[str]) -> 
         "pqn@users=512@batch=128@epochs=1@trace=0.65",
         ("278.6 (275.3 to 281.9)", "+143.0 (+139.1 to +146.9)"),
     )
-    made = listing.table("", "rank", "agent", "engagement", "over random, same users", "length", "clicks a step")
-    made.add_row("1", label, *figures, "203.0", "0.348")
+    made = listing.table(
+        "", "rank", "agent", "above", "engagement", "over random, same users", "length", "clicks a step"
+    )
+    made.add_row("1", label, "37", *figures, "203.0", "0.348")
     listing.terminal().print(made)
     told = capsys.readouterr().out
     assert all(figure in told for figure in (*figures, "203.0", "0.348"))

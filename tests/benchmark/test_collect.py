@@ -92,8 +92,8 @@ def test_a_log_larger_than_memory_is_not_read(tmp_path: Path, monkeypatch: pytes
     log = Interactions.from_parquet(tmp_path / "log.parquet")
     needed = sum(values.nbytes for values in log.columns().values())
     assert array_files.bytes_of(pq.read_metadata(tmp_path / "log.parquet")) == pytest.approx(needed, rel=0.5)
-    monkeypatch.setattr(array_files.os, "sysconf", lambda name: 1 if name == "SC_PHYS_PAGES" else 4096)
-    with pytest.raises(DataError, match=r"more than this machine's memory of 0 GiB; read some of its files"):
+    monkeypatch.setattr(array_files, "total_memory", lambda: 4096)
+    with pytest.raises(DataError, match=r"more than the memory that is to be had, 0 GiB; read some of its files"):
         Interactions.from_parquet(tmp_path / "log.parquet")
 
 

@@ -35,7 +35,7 @@ class Quiet:
         if callable(self.strike):
             self.strike()
 
-    def done(self, number: int) -> None:
+    def done(self, number: int, failed: str = "") -> None:
         self.finished.append(number)
 
 

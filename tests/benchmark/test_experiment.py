@@ -40,7 +40,7 @@ class Quiet:
     def update(self, number: int, step: int, scalars: Scalars) -> None:
         self.steps[number] = step
 
-    def done(self, number: int) -> None:
+    def done(self, number: int, failed: str = "") -> None:
         self.finished.append(number)
 
 

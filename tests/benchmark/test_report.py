@@ -237,11 +237,15 @@ def test_the_axis_is_short_where_an_interval_is_long() -> None:
 
 
 def test_the_first_sentence_says_who_may_be_as_good() -> None:
-    ranking = pd.DataFrame({"agent": ["a", "b", "c"], "rank": [1, 1, 1], "engagement": [165.2, 160.0, 1.0]})
+    means = [165.2, 160.0, 1.0]
+    ranking = pd.DataFrame({"agent": ["a", "b", "c"], "rank": 1, "below": 0, "engagement": means})
     assert sentence(ranking) == (
         "a has the highest engagement, 165.2 a session; b and c are so close that the difference may be chance."
     )
     assert "; b is so close that" in sentence(ranking[:2])
+    assert "; b is so close that" in sentence(ranking.assign(below=[0, 0, 1]))  # c is linked to a by b, and below it
+    assert sentence(ranking.assign(below=[0, 1, 1])) == "a has the highest engagement, 165.2 a session."
+    assert sentence(ranking.assign(rank=[1, 2, 2], below=[0, 1, 1])) == "a leads with 165.2 a session."
 
 
 def test_the_replay_has_the_colours_of_the_charts(folder: Path) -> None:

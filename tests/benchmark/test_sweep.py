@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from benchmark.search_space import Dimension
+from benchmark.sweep import check_same, sampler_of, search_of
 from recsim_env.errors import InvalidParameter, RecSimError, UnknownName
 from tests.benchmark.commands import run
 
@@ -54,6 +55,37 @@ def test_it_finds_that_patience_pays_and_goes_on(
     assert "holds another search" in capsys.readouterr().err
 
 
+def test_no_trial_is_another_ones_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often the command is run: a search that goes on draws other settings than it began with."""
+    words = f"sweep {WORLD} --agent tabular_q --space alpha=0.01:0.9 --steps 1280 --users 5 --out {tmp_path / 'out'}"
+    for trials in (1, 2, 4):
+        assert run(monkeypatch, *f"{words} --trials {trials}".split()) == 0
+    assert pd.read_csv(tmp_path / "out" / "trials.csv")["params_alpha"].nunique() == 4
+
+
+def test_trials_beside_each_other_differ_and_can_be_drawn_again() -> None:
+    import optuna
+
+    def drawn(seed: int, number: int) -> float:
+        study = optuna.create_study()
+        trial = study.ask()
+        study.sampler = sampler_of(seed, number)
+        return trial.suggest_float("alpha", 0.01, 0.9)
+
+    assert len({drawn(seed, number) for seed in range(3) for number in range(5)}) == 15
+    assert drawn(0, 3) == drawn(0, 3)
+
+
+def test_a_search_that_begins_beside_another_is_the_same_search(tmp_path: Path) -> None:
+    """It may see a part of what the other one tells."""
+    import optuna
+
+    search, study = search_of(WORLD, {}, "tabular_q", {}, ["gamma=0:1"], 100, 1, 1, 0), optuna.create_study()
+    study.set_user_attr("seeds", 1)
+    check_same(study, search, tmp_path)
+    assert set(study.user_attrs) == {"run", "seeds", "space"}
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -74,7 +106,7 @@ def test_mistakes_are_told(
 
 def test_without_optuna_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
-    from benchmark.sweep import run_sweep, search_of
+    from benchmark.sweep import run_sweep
 
     search = search_of(WORLD, {}, "tabular_q", {}, ["gamma=0:1"], 100, 1, 1, 0)
     with pytest.raises(RecSimError, match=r"pip install 'recsim-env\[sweep\]'"):
