@@ -90,8 +90,7 @@ class Update:
         self.credits = [self._credits(rollout) for rollout in rollouts]
         credited = torch.cat([credits.any(1) for credits in self.credits])
         advantages = torch.cat([returns - values for returns, values in told])
-        known = advantages[credited]
-        scaled = (advantages - known.mean()) / (known.std(correction=0) + 1e-6) if len(known) else advantages
+        scaled = centred(advantages, credited)
         self.advantages = torch.split(scaled, [len(rollout) for rollout in rollouts])
 
     def _credits(self, rollout: Rollout) -> Tensor:
@@ -124,6 +123,16 @@ class Update:
         loss = error - gain - self.entropy_weight * entropy
         self.agent.descend(loss)
         return loss.detach()
+
+
+def centred(advantages: Tensor, credited: Tensor) -> Tensor:
+    """(N,): less the mean of all steps, over the deviation of those that are `credited` (N,) bool.
+
+    The mean over credited steps alone depends on whether this one was clicked: it would take away the click's own pay.
+    """
+    around = advantages - advantages.mean()
+    known = around[credited]
+    return around / (known.square().mean().sqrt() + 1e-6) if len(known) else around
 
 
 def importance(log_ratio: Tensor, cap: float) -> Tensor:

@@ -21,12 +21,12 @@ def test_counts_on_when_trained_again() -> None:
     agent = Popular(PopularConfig(), envs.knows)
     for _ in range(2):
         agent.train(envs, 500, NoLog())
-    assert agent.played == agent.counts[0].sum() == 1000
+    assert agent.played == agent.sums[0].sum() == 1000
 
 
 def test_few_shows_count_for_the_average() -> None:
     agent = Popular(PopularConfig(prior=2.0), Tastes().knows)
     assert (agent.popularity == 0).all()
-    agent.counts[:, 0], agent.counts[:, 1] = (10, 2), (0, 0)
+    agent.sums[:, 0], agent.sums[:, 1] = (10, 2), (0, 0)
     assert agent.popularity[:2] == pytest.approx([(2 + 2 * 0.2) / 12, 0.2])
     assert np.isfinite(agent.popularity).all()
