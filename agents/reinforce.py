@@ -4,6 +4,10 @@ The policy is a softmax over the candidates. An item that was shown is credited 
 on, less a baseline, times two corrections. The importance weight pi / beta, capped, corrects for a behaviour policy
 that was another: an older version of the policy, or random slates. The multiplier K (1 - pi)^(K-1) is the derivative
 of 1 - (1 - pi)^K, how likely the item is among K draws: what matters is that an item gets into the slate.
+
+A baseline b may be taken off a return G, since E[b grad log pi(a)] = b grad sum pi(a) = 0; but only where b is fixed
+before the item is drawn. The value of the state is, and so is the mean advantage of all steps. The mean of the clicked
+steps is not: a click is part of what came of the item, and to take off E[A | clicked] takes off the click's own pay.
 """
 
 from __future__ import annotations
