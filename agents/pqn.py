@@ -104,7 +104,7 @@ class PQN(NetworkAgent, Ranker):
     Config = PQNConfig
 
     def __init__(self, config: Any, spec: WorldSpec) -> None:
-        super().__init__(config, spec)
+        super().__init__(config, spec, means=True)
         if config.optimiser == Optimiser.RADAM and config.weight_decay:
             raise InvalidParameter(f"pqn: radam knows no weight decay ({config.weight_decay:g}); use optimiser=adamw")
         network = ValueNetwork(*self.widths, config.hidden, config.normalise)
