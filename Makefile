@@ -7,7 +7,8 @@ READY := $(VENV)/.ready
 .PHONY: bench test results results-long check setup clean
 
 bench: $(READY)  ## agents trained and compared on interest_evolution, slate of 1, 3 seeds
-	$(BIN)/recsim-env bench interest_evolution --set slate_size=1 --seeds 3 --out runs/bench
+	$(BIN)/recsim-env bench interest_evolution --set slate_size=1 --seeds 3 --out runs/bench \
+		--agents slate_q,dqn,ncf,tabular_q,popular,myopic_oracle,random
 
 test: $(READY) check  ## style, types, what a step costs, and tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
