@@ -79,7 +79,7 @@ class SlateQConfig(OffPolicyConfig):
     choice: Choice = param(Choice.LEARNT, "single: the choice model, learnt from clicks or told by the world")
     null: bool = param(
         True,
-        "single: whether no click has a value, as in the paper; false equals the released agent: a loss on clicks alone",
+        "single: whether no click has a value, as in the paper; false equals the released agent: loss on clicked steps",
     )
     optimise: Optimise = param(Optimise.EXACT, "single: how the best slate is found")
     context: bool = param(True, "independent: whether an item's worth depends on what is above it")
