@@ -7,7 +7,8 @@ READY := $(VENV)/.ready
 .PHONY: bench test results results-long check setup clean
 
 bench: $(READY)  ## agents trained and compared on interest_evolution, slate of 1, 3 seeds
-	$(BIN)/recsim-env bench interest_evolution --set slate_size=1 --seeds 3 --out runs/bench
+	$(BIN)/recsim-env bench interest_evolution --set slate_size=1 --seeds 3 --out runs/bench \
+		--agents slate_q,dqn,ncf,tabular_q,popular,myopic_oracle,random
 
 test: $(READY) check  ## style, types, what a step costs, and tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
@@ -19,7 +20,7 @@ results: $(READY)  ## every agent in four worlds: docs/results.md (one to two an
 
 BOREDOM_Q = slate_q@clicks=independent@gamma=0.9@n_step=4@batch=128@replay=25000@users=128
 
-PARALLEL_Q = pqn@users=512@batch=128@epochs=1@trace=0.65
+PARALLEL_Q = pqn@users=512@epochs=1
 
 results-long: $(READY)  ## slate_q in two worlds and pqn with 30 million user-steps, 5 seeds, and without their parts (hours)
 	$(BIN)/recsim-env bench interest_evolution --seeds 5 --steps 30000000 --users 2000 --out runs/longest-parallel \

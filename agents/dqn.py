@@ -78,7 +78,7 @@ class DQN(NetworkAgent, Ranker):
     Config = DQNConfig
 
     def __init__(self, config: Any, spec: WorldSpec) -> None:
-        super().__init__(config, spec)
+        super().__init__(config, spec, means=True)
         if config.prioritized == 0.0 and config.importance != DQNConfig.__dataclass_fields__["importance"].default:
             raise InvalidParameter("dqn: importance weighs priorities out, and changes nothing with prioritized=0")
         network = QNetwork(*self.widths, config.hidden, config.dueling)

@@ -28,6 +28,10 @@ class Similarity(IntEnum):
 class ItemKNNConfig(MatrixConfig):
     """Settings of `item_knn`."""
 
+    once: bool = param(
+        True,
+        "whether every row is scaled to length 1 first, so that who stays longer, and is logged more, weighs no more",
+    )
     similarity: Similarity = param(
         Similarity.COSINE, "of columns as they are, or after who likes much was made to count less (tfidf, bm25)"
     )

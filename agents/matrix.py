@@ -25,20 +25,23 @@ class MatrixConfig(SupervisedConfig):
     validation: float = param(
         0.1, "share of users that a first fit leaves out, to tell how well it ranks; 0: there is none", low=0, high=0.5
     )
+    once: bool = param(
+        False, "whether every row is scaled to length 1, so that who stays longer, and is logged more, weighs no more"
+    )
 
 
 class MatrixRecommender(Supervised):
     """Fitted anew to each log; a subclass gives `learn` and `liking`.
 
     The matrix has a row for each user id, or for each session where users have none, and a column for each item (each
-    kind, where items have no ids); it holds sums of positive labels, in units of their mean. Whoever is served is a
-    row too: what the log holds of their id and what the session showed, of an item the larger of both. Who has
-    liked nothing yet gets the mean row.
+    kind, where items have no ids); it holds sums of positive labels, in units of their mean. Sums of long sessions are
+    large: with `once` each row is scaled to length 1 first. Whoever is served is a row too: what the log holds of their
+    id and what the session showed, of an item the larger of both. Who has liked nothing yet gets the mean row.
 
     Attributes:
-        rows: (users, items) the matrix, where users have ids; without ids it is not kept.
-        mean_row: (items,) over users that liked something.
-        unit: the label that counts as 1.
+        rows: (users, items) sums of positive labels, where users have ids; without ids they are not kept.
+        mean_row: (items,) of the matrix, over users that liked something.
+        unit: what counts as 1, the mean of what is above 0 in the matrix.
     """
 
     Config: ClassVar[type[MatrixConfig]] = MatrixConfig
@@ -80,13 +83,15 @@ class MatrixRecommender(Supervised):
         matrix = self._matrix(impressions)
         if not matrix.nnz:
             return
-        self.unit = float(matrix.data.mean())
-        matrix.data /= np.float32(self.unit)
-        liked = np.diff(matrix.indptr) > 0
-        self.mean_row = np.asarray(matrix[liked].mean(axis=0), np.float32).ravel()
         if self.encoder.num_users:
             self.rows = matrix
-        self.learn(matrix[liked], np.random.default_rng([self.config.seed, self.played, 2]), log)
+        liked = matrix[np.diff(matrix.indptr) > 0]
+        if self.config.once:
+            liked = of_length_1(liked)
+        self.unit = float(liked.data.mean())
+        liked = liked / np.float32(self.unit)
+        self.mean_row = np.asarray(liked.mean(axis=0), np.float32).ravel()
+        self.learn(liked, np.random.default_rng([self.config.seed, self.played, 2]), log)
 
     def _matrix(self, log: Impressions) -> csr_matrix:
         """(user ids or sessions, items) sums of positive labels."""
@@ -99,11 +104,15 @@ class MatrixRecommender(Supervised):
         return matrix
 
     def score(self, context: Context, items: np.ndarray, features: np.ndarray) -> np.ndarray:
-        rows = bag_of(context.history, self.index.size) / np.float32(self.unit)
+        rows = bag_of(context.history, self.index.size)
         if self.encoder.num_users:
             known = context.user_ids >= 0
             rows[known] = np.maximum(rows[known], self.rows[context.user_ids[known]].toarray())
-        rows[~rows.any(axis=1)] = self.mean_row
+        nothing = ~rows.any(axis=1)
+        if self.config.once:
+            rows = of_length_1(csr_matrix(rows)).toarray()
+        rows = rows / np.float32(self.unit)
+        rows[nothing] = self.mean_row
         return np.take_along_axis(self.liking(csr_matrix(rows)), items, axis=1)
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -114,6 +123,12 @@ class MatrixRecommender(Supervised):
         super().restore(arrays)
         self.mean_row, self.unit = arrays["mean_row"].copy(), float(arrays["unit"])
         self.rows = sparse_of("rows", arrays)
+
+
+def of_length_1(rows: csr_matrix) -> csr_matrix:
+    """Rows (n, items) over their Euclidean lengths (Deshpande and Karypis, 2004); an empty one stays empty."""
+    lengths = np.sqrt(rows.multiply(rows).sum(axis=1))
+    return csr_matrix(rows.multiply(1.0 / np.maximum(lengths, np.float32(1e-30))), dtype=np.float32)
 
 
 def sparse_arrays(name: str, matrix: csr_matrix) -> dict[str, np.ndarray]:

@@ -25,7 +25,7 @@ class NetworkAgent(TorchDefaults, Agent):
 
     learns = True
     network: Any
-    optimiser: torch.optim.AdamW
+    optimiser: torch.optim.Optimizer
 
     def __init__(self, config: Any, spec: WorldSpec, *, means: bool = False) -> None:
         super().__init__(config, spec)

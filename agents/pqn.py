@@ -1,14 +1,16 @@
 """Parallel Q(lambda) without a replay and without a target network (Gallici et al., 2024), for many users at once.
 
 Many users play T steps, epsilon-greedily; their lambda returns, bootstrapped by the network's own greedy values, are
-learnt from for some epochs, and thrown away. The paper keeps this stable by normalised layers (Ba et al., 2016), which
-are a setting; weight decay does it here. One network scores each candidate; a slate of several items is worth the mean
-of its items (a value decomposition, Sunehag et al., 2018).
+learnt from for some epochs, and thrown away. Normalised layers (Ba et al., 2016) keep this stable. The defaults are the
+paper's for MinAtar: normalised layers, RAdam (Liu et al., 2020) without weight decay, lambda, exploration, rollouts and
+minibatches. One network scores each candidate; a slate of several items is worth the mean of its items (a value
+decomposition, Sunehag et al., 2018).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
@@ -23,29 +25,39 @@ from agents.torch_tools import initialise, one_thread, seeded
 from agents.values import best_value, falling_epsilon, fit_scales, in_parts, some_of
 from recsim_env.agent import AgentConfig, Log, Ranker, WorldSpec, softened, top_slates
 from recsim_env.env import Observation
-from recsim_env.errors import AgentError
+from recsim_env.errors import AgentError, InvalidParameter
 from recsim_env.parameters import param
 
 KEPT_ROWS = 50_000  # users seen in the warm-up that the scales are fitted to at most
 
 
+class Optimiser(IntEnum):
+    """What follows the gradient."""
+
+    RADAM = 0
+    ADAMW = 1
+
+
 @dataclass(frozen=True)
 class PQNConfig(AgentConfig):
-    """Settings of `pqn`."""
+    """Settings of `pqn`; the defaults are those that the paper's authors published for MinAtar."""
 
-    hidden: int = param(64, "width of the two hidden layers", low=1)
-    normalise: bool = param(False, "whether the hidden layers are normalised")
-    gamma: float = param(0.995, "discount of the next step; 1 only where sessions are not cut", low=0, high=1)
-    trace: float = param(0.8, "lambda: 0 believes the value after a step, 1 waits for the rollout's end", low=0, high=1)
-    rollout: int = param(16, "steps of all users between two rounds of learning", low=1)
-    epochs: int = param(2, "times that a rollout is learnt from", low=1)
-    batch: int = param(256, "user-steps an update", low=1)
-    learning_rate: float = param(3e-3, "of AdamW; falls linearly to a tenth", low=0)
-    weight_decay: float = param(0.1, "of AdamW", low=0)
-    warm_up: float = param(0.03, "share of the budget played at random first, to fit the scales", low=0, high=0.5)
-    epsilon: float = param(
-        0.05, "exploration at the end; it falls linearly from 1 over a third of the budget", low=0, high=1
+    users: int = param(128, "users side by side in training", low=1)
+    hidden: int = param(128, "width of the two hidden layers", low=1)
+    normalise: bool = param(True, "whether the hidden layers are normalised")
+    optimiser: Optimiser = param(Optimiser.RADAM, "radam, which knows no weight decay, or adamw")
+    gamma: float = param(0.99, "discount of the next step; 1 only where sessions are not cut", low=0, high=1)
+    trace: float = param(
+        0.65, "lambda: 0 believes the value after a step, 1 waits for the rollout's end", low=0, high=1
     )
+    rollout: int = param(32, "steps of all users between two rounds of learning", low=1)
+    epochs: int = param(2, "times that a rollout is learnt from", low=1)
+    batch: int = param(128, "user-steps an update", low=1)
+    learning_rate: float = param(5e-4, "falls linearly to 0", low=0)
+    weight_decay: float = param(0.0, "of adamw", low=0)
+    warm_up: float = param(0.03, "share of the budget played at random first, to fit the scales", low=0, high=0.5)
+    epsilon: float = param(0.05, "exploration at the end; it falls linearly from 1", low=0, high=1)
+    exploring: float = param(0.1, "share of the budget over which exploration falls", low=0.001, high=1)
     totals: bool = param(True, "whether the session's sums so far are seen: memory where state is hidden")
     history: int = param(0, "how many past steps are seen", low=0)
     device: str = param("auto", "auto, cpu or cuda")
@@ -68,6 +80,8 @@ class ValueNetwork(nn.Module):
         initialise(self, generator)
         for last in (self.added[-1], self.state[-1]):
             nn.init.zeros_(last.weight)  # type: ignore[arg-type]
+        for norm in (module for module in self.modules() if isinstance(module, nn.LayerNorm)):
+            nn.init.ones_(norm.weight)
 
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         added: Tensor = self.added(self.user(users)[:, None] + self.item(items))[..., 0]
@@ -78,7 +92,7 @@ def tail(hidden: int, normalise: bool) -> nn.Sequential:
     """What follows the first linear layer: two hidden layers and one number."""
 
     def norm() -> nn.Module:
-        return nn.LayerNorm(hidden, elementwise_affine=False) if normalise else nn.Identity()
+        return nn.LayerNorm(hidden) if normalise else nn.Identity()
 
     relu = nn.ReLU(inplace=True)
     return nn.Sequential(norm(), relu, nn.Linear(hidden, hidden), norm(), relu, nn.Linear(hidden, 1))
@@ -90,10 +104,24 @@ class PQN(NetworkAgent, Ranker):
     Config = PQNConfig
 
     def __init__(self, config: Any, spec: WorldSpec) -> None:
-        super().__init__(config, spec)
+        super().__init__(config, spec, means=True)
+        if config.optimiser == Optimiser.RADAM and config.weight_decay:
+            raise InvalidParameter(f"pqn: radam knows no weight decay ({config.weight_decay:g}); use optimiser=adamw")
         network = ValueNetwork(*self.widths, config.hidden, config.normalise)
         network.start(seeded(config.seed, torch.device("cpu")))
         self.learn_with(network, fused=True)
+        if config.optimiser == Optimiser.RADAM:
+            (group,) = self.optimiser.param_groups
+            on_gpu = self.device.type == "cuda"
+            self.optimiser = torch.optim.RAdam(group["params"], group["lr"], foreach=True, capturable=on_gpu)
+
+    def slow(self, left: float) -> None:
+        """Set the learning rate for a share `left` of the budget: it falls to 0."""
+        for group in self.optimiser.param_groups:
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(self.config.learning_rate * left)
+            else:
+                group["lr"] = self.config.learning_rate * left
 
     def train(self, envs: Any, steps: int, log: Log) -> None:
         """Play at random for the warm-up; then play rollouts, and learn from each one for some epochs.
@@ -196,7 +224,7 @@ class Training:
         features, device, places = self.agent.features, self.agent.device, self.agent.spec.slate_size
         users, items = features.users(observation), features.offered(observation)
         scores = in_parts(self.agent.network, users, items)
-        epsilon = falling_epsilon(self.config.epsilon, self.share if self.begins else 1.0, 1 / 3)
+        epsilon = falling_epsilon(self.config.epsilon, self.share if self.begins else 1.0, self.config.exploring)
         slates = top_slates(softened(scores.cpu().numpy(), epsilon, self.rng), observation, places)
         after, rewards, terminated, truncated, info = self._step(slates)
         shown = torch.as_tensor(slates, device=device)[..., None].expand(-1, -1, items.shape[2])

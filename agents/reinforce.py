@@ -4,6 +4,10 @@ The policy is a softmax over the candidates. An item that was shown is credited 
 on, less a baseline, times two corrections. The importance weight pi / beta, capped, corrects for a behaviour policy
 that was another: an older version of the policy, or random slates. The multiplier K (1 - pi)^(K-1) is the derivative
 of 1 - (1 - pi)^K, how likely the item is among K draws: what matters is that an item gets into the slate.
+
+A baseline b may be taken off a return G, since E[b grad log pi(a)] = b grad sum pi(a) = 0; but only where b is fixed
+before the item is drawn. The value of the state is, and so is the mean advantage of all steps. The mean of the clicked
+steps is not: a click is part of what came of the item, and to take off E[A | clicked] takes off the click's own pay.
 """
 
 from __future__ import annotations
@@ -90,8 +94,7 @@ class Update:
         self.credits = [self._credits(rollout) for rollout in rollouts]
         credited = torch.cat([credits.any(1) for credits in self.credits])
         advantages = torch.cat([returns - values for returns, values in told])
-        known = advantages[credited]
-        scaled = (advantages - known.mean()) / (known.std(correction=0) + 1e-6) if len(known) else advantages
+        scaled = centred(advantages, credited)
         self.advantages = torch.split(scaled, [len(rollout) for rollout in rollouts])
 
     def _credits(self, rollout: Rollout) -> Tensor:
@@ -124,6 +127,16 @@ class Update:
         loss = error - gain - self.entropy_weight * entropy
         self.agent.descend(loss)
         return loss.detach()
+
+
+def centred(advantages: Tensor, credited: Tensor) -> Tensor:
+    """(N,): less the mean of all steps, over the deviation of those that are `credited` (N,) bool.
+
+    The mean over credited steps alone depends on whether this one was clicked: it would take away the click's own pay.
+    """
+    around = advantages - advantages.mean()
+    known = around[credited]
+    return around / (known.square().mean().sqrt() + 1e-6) if len(known) else around
 
 
 def importance(log_ratio: Tensor, cap: float) -> Tensor:

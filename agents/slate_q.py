@@ -3,11 +3,12 @@
 It assumes that a user clicks at most one item of a slate, and that reward and transition depend on that item alone (on
 nothing else of the slate). The first is checked on the slates played at random, and so is that a slate without a click
 always brings the same reward; a world that breaks either is refused. A session goes on after a slate without a click,
-and what follows has a value, which the published agents leave out (`null=False`).
+and what follows has a value: that of the null item, which stands in every slate of the paper. The agent that its
+authors released learns from clicked steps alone and takes no click for 0; `null=False` does the same.
 
-`clicks="independent"` is for users who click each item or not, whatever else they click: the value of a slate is then
-a sum over its items (see `agents.slate_values`); with `context` an item's worth depends on what is above it, and
-slates are built place by place.
+`clicks="independent"` is a method of this project, and not SlateQ: for users who click each item or not, whatever else
+they click. The value of a slate is then a sum over its items (see `agents.click_values`); with `context` an item's
+worth depends on what is above it, and slates are built place by place.
 """
 
 from __future__ import annotations
@@ -71,9 +72,15 @@ class SlateQConfig(OffPolicyConfig):
     """Settings of `slate_q`. Of many candidates those are kept for the next step that are worth most alone."""
 
     gamma: float = param(1.0, "discount of the next step; 1 only where sessions are not cut", low=0, high=1)
-    clicks: Clicks = param(Clicks.SINGLE, "whether users click one item at most, or each by itself")
+    clicks: Clicks = param(
+        Clicks.SINGLE,
+        "single: users click one item at most, as in the paper; independent: each by itself, our own method",
+    )
     choice: Choice = param(Choice.LEARNT, "single: the choice model, learnt from clicks or told by the world")
-    null: bool = param(True, "single: whether what follows a slate without a click has a value")
+    null: bool = param(
+        True,
+        "single: whether no click has a value, as in the paper; false equals the released agent: loss on clicked steps",
+    )
     optimise: Optimise = param(Optimise.EXACT, "single: how the best slate is found")
     context: bool = param(True, "independent: whether an item's worth depends on what is above it")
     target: Target = param(Target.Q, "whose slate follows: the best, or the behaviour policy's")

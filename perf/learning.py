@@ -4,7 +4,7 @@
 
 The long run of parallel Q(lambda), of 10 million user-steps, three minutes a seed:
 
-    python perf/learning.py --agent pqn --seeds 5 --steps 10000000 --set users=512 batch=128 epochs=1 trace=0.65
+    python perf/learning.py --agent pqn --seeds 5 --steps 10000000 --set users=512 epochs=1
 
 Random slates reach 135.5, a perfect myopic agent 158, a rule that knows the qualities 291. Each seed's engagement is
 measured on 2,000 test users; while it trains, ten times on 200 validation users.

@@ -91,7 +91,7 @@ class Window:
     Whole rounds of learning fall into it; to profile a whole training takes minutes.
     """
 
-    STEPS = 32  # two rollouts of pqn
+    STEPS = 32  # a rollout of pqn
 
     def __init__(self, steps: int) -> None:
         self.first, self.played, self.share = max(1, (steps - self.STEPS) // 2), 0, float("nan")

@@ -22,7 +22,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "validation": 0.05,
     },
     "ease": {"history": 500, "penalty": 250.0, "fewest": 3, "validation": 0.0},
-    "item_knn": {"history": 500, "similarity": "bm25", "neighbours": 100, "b": 0.5, "validation": 0.0},
+    "item_knn": {"history": 500, "similarity": "bm25", "once": False, "neighbours": 100, "b": 0.5, "validation": 0.0},
     "lstm": {
         "history": 100,
         "width": 128,

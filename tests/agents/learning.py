@@ -28,18 +28,7 @@ class Case:
 # Every agent that bootstraps: it reaches the optimum, stays myopic without a future, and learns from cut sessions.
 BOOTSTRAPPING = {
     "actor_critic": Case(20_000, {"rollout": 16, "learning_rate": 3e-3, "gamma": 0.95, "totals": False}),
-    "pqn": Case(
-        30_000,
-        {
-            "normalise": True,
-            "batch": 128,
-            "rollout": 32,
-            "trace": 0.5,
-            "gamma": 0.99,
-            "weight_decay": 0,
-            "totals": False,
-        },
-    ),
+    "pqn": Case(30_000, {"learning_rate": 1e-3, "totals": False}),
     "reinforce": Case(20_000, {"rollout": 4, "remembered": 8, "learning_rate": 1e-3, "gamma": 0.95, "totals": False}),
     "sb3:PPO": Case(20_000, {"totals": False, "n_steps": 16, "users": 32, "gamma": 0.95}),
     "tabular_q": Case(60_000),

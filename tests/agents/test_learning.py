@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from agents import off_policy, pqn, tabular_q
+from recsim_env.agent import WorldSpec, agent_class
+from recsim_env.env import RecVectorEnv
+from recsim_env.simulator import Options
 from tests.agents.learning import BOOTSTRAPPING, WORLD, engagement, trained
 from tests.worlds import LEVELS, MEAL, SNACK, TinyWorld, tiny_optimum, tiny_policy_value
 
@@ -62,3 +67,19 @@ def test_a_pqn_that_does_not_bootstrap_at_a_cut_is_found(monkeypatch: pytest.Mon
     monkeypatch.setattr(pqn, "lambda_returns", lambda r, v, over, ended, *a: returns(r, v, ended, ended, *a))
     cut = TinyWorld(horizon=1)
     assert engagement(trained("pqn", 0, BOOTSTRAPPING["pqn"], cut)) < 0.95 * tiny_optimum(WORLD)
+
+
+@pytest.mark.parametrize("name", ["dqn", "pqn", "reinforce", "actor_critic", "slate_q"])
+def test_totals_are_seen_as_means_too(name: str) -> None:
+    """Means stay of one size as a session grows; sums outgrow the scales that were found at random."""
+    kind = agent_class(name)
+    with_totals, without = (
+        kind(config, spec_of(kind, config)) for config in (kind.Config(), kind.Config(totals=False))
+    )
+    sums = with_totals.spec.observation_space["totals"].shape[0]
+    assert with_totals.features.user_width - without.features.user_width == sums + sums - 1
+
+
+def spec_of(kind: Any, config: Any) -> WorldSpec:
+    """What it is told of the tiny world."""
+    return WorldSpec.of(RecVectorEnv(WORLD, 2, Options(**kind.options(config))))

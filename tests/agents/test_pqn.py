@@ -12,7 +12,7 @@ from agents.torch_tools import seeded
 from recsim_env.agent import NoLog, WorldSpec
 from recsim_env.agent_checks import check_agent
 from recsim_env.env import RecVectorEnv
-from recsim_env.errors import AgentError
+from recsim_env.errors import AgentError, InvalidParameter
 from recsim_env.simulator import Options
 from recsim_env.wrappers import InteractionBudget
 from tests.agents.learning import BOOTSTRAPPING, WORLD, Case, engagement, trained
@@ -67,7 +67,7 @@ def test_returns_bootstrap_from_what_was_seen_last(monkeypatch: pytest.MonkeyPat
     for _ in range(20):
         step, observation = training._play(observation)
         steps.append(step)
-    returns = training._returns(steps, torch.full((64,), 100.0))
+    returns = training._returns(steps, torch.full((config.users,), 100.0))
     rewards, over = (torch.stack([getattr(s, name) for s in steps]) for name in ("rewards", "terminated"))
     assert over.any()
     assert torch.allclose(returns.view_as(rewards), rewards + 1.5 * ~over)
@@ -87,3 +87,23 @@ def test_who_goes_on_does_not_start_at_random_again() -> None:
     greedy = agent.act(observation, np.random.default_rng(0))[:, 0]
     step, _ = training._play(observation)
     assert (step.shown[:, 0].argmax(dim=1).numpy() != greedy).mean() < 0.06
+
+
+def test_the_defaults_are_the_papers() -> None:
+    """Of the configuration that its authors published for MinAtar."""
+    agent = PQN(PQN.Config(), WorldSpec.of(RecVectorEnv(TinyWorld(), 128, Options(totals=True))))
+    norms = [module for module in agent.network.modules() if isinstance(module, nn.LayerNorm)]
+    assert isinstance(agent.optimiser, torch.optim.RAdam)
+    assert len(norms) == 4
+    assert all((norm.weight == 1).all() and (norm.bias == 0).all() for norm in norms)
+    config, (group,) = agent.config, agent.optimiser.param_groups
+    assert (config.trace, config.gamma, config.rollout, config.users, config.epochs) == (0.65, 0.99, 32, 128, 2)
+    assert (group["lr"], group["weight_decay"], config.batch, config.hidden) == (5e-4, 0, 128, 128)
+    agent.slow(0.5)
+    assert group["lr"] == 2.5e-4
+
+
+def test_radam_refuses_a_weight_decay() -> None:
+    spec = WorldSpec.of(RecVectorEnv(TinyWorld(), 4, Options(totals=True)))
+    with pytest.raises(InvalidParameter, match=r"radam knows no weight decay \(0.1\); use optimiser=adamw"):
+        PQN(PQN.Config(weight_decay=0.1), spec)

@@ -110,3 +110,47 @@ def test_a_certain_item_is_not_pushed_further() -> None:
     certain = torch.zeros(1)
     assert float(reinforce.multiplier(certain, 3)) == 0.0
     assert float(reinforce.multiplier(certain, 1)) == 1.0
+
+
+CHANCES = np.array([0.1, 0.9, 0.5])  # of a click on each item
+
+
+class ClicksPay(OneStep):
+    """A click is the whole reward: 1."""
+
+    def __init__(self) -> None:
+        self.rng = np.random.default_rng(0)
+
+    def step(self, slates: np.ndarray) -> tuple[Observation, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        over, clicked = np.ones(self.num_envs, bool), (self.rng.random(slates.shape) < CHANCES[slates]).astype(float)
+        return self.see(), clicked[:, 0], over, ~over, {"clicked": clicked}
+
+
+def worth_of_what_it_shows(seed: int) -> float:
+    """The chance of a click on what a policy is likeliest to show, after it learnt where clicks pay."""
+    agent = reinforce.Reinforce(reinforce.ReinforceConfig(gamma=0.0, rollout=8, seed=seed), OneStep.spec)
+    agent.train(ClicksPay(), 16_384, NoLog())
+    logits = torch.as_tensor(agent.scores(ClicksPay().see())[0])
+    return float(CHANCES @ torch.softmax(logits, 0).numpy())
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_where_a_click_is_the_whole_reward_the_likeliest_click_is_shown(seed: int) -> None:
+    assert worth_of_what_it_shows(seed) > 0.8
+
+
+def test_a_baseline_that_knows_of_the_click_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planted: the mean over clicked steps is taken off, and every click is worth nothing."""
+
+    def among_clicked(advantages: torch.Tensor, credited: torch.Tensor) -> torch.Tensor:
+        known = advantages[credited]
+        return (advantages - known.mean()) / (known.std(correction=0) + 1e-6)
+
+    monkeypatch.setattr(reinforce, "centred", among_clicked)
+    assert worth_of_what_it_shows(0) < 0.7
+
+
+def test_advantages_are_centred_over_all_steps_and_scaled_by_those_credited() -> None:
+    advantages, credited = torch.tensor([1.0, 3.0, 2.0, 6.0]), torch.tensor([False, True, False, True])
+    expected = torch.tensor([-2.0, 0.0, -1.0, 3.0]) / 4.5**0.5
+    assert torch.allclose(reinforce.centred(advantages, credited), expected)
