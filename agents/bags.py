@@ -1,18 +1,22 @@
-"""Bags: what a user liked, as an unordered sum. Part of a session is given, and a decoder is asked for the rest.
+"""Bags: what a user liked, as an unordered sum. An encoder is given it, and a decoder is asked for it.
 
-An example is a stretch of a session. How many of its steps are given is drawn, and so is which; of each other step,
-with a positive label, the decoder is asked for what was liked:
+An example is a stretch of a session. What was liked in it is given, a share hidden by dropout, and of each of its
+steps with a positive label the decoder is asked for what was liked:
 
     loss = - sum of w_i log softmax(scores of what was on offer)_i,    scores = d(code, user)' v_i
 
 over what was liked (w_i is the label in units of the mean, weighted by inverse propensities), where v_i is linear in
 the item's features, and items with numbers have a part of their own. Where everything is always on offer, as in a
-table of ratings, that is the multinomial likelihood of Liang et al. (2018), asked of what was not given.
+table of ratings, that is the multinomial likelihood of Liang et al. (2018), of all that the user liked.
+
+With `asked=rest`, a variant that is not the paper's, how many steps are given is drawn, and so is which, and only the
+others are asked for.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -28,6 +32,13 @@ from agents.torch_tools import Dropout, initialise
 from recsim_env.parameters import param
 
 
+class Asked(IntEnum):
+    """Which steps of an example the decoder is asked for."""
+
+    WHOLE = 0
+    REST = 1
+
+
 @dataclass(frozen=True)
 class BagConfig(NeuralConfig):
     """Settings of recommenders over bags."""
@@ -39,6 +50,7 @@ class BagConfig(NeuralConfig):
     learning_rate: float = param(1e-3, "of AdamW", low=0)
     weight_decay: float = param(0.3, "of AdamW", low=0)
     dropout: float = param(0.5, "share of a bag that is hidden in training", low=0, high=0.9)
+    asked: Asked = param(Asked.WHOLE, "whole: all steps, given ones too, as Liang et al. do; rest: those not given")
     half_life: float = param(0.0, "steps after which what was liked counts half; 0: it counts while it is seen", low=0)
     totals: bool = param(False, "whether the session's sums so far are seen")
 
@@ -59,7 +71,7 @@ class Bag(NamedTuple):
 
 
 class Examples(NamedTuple):
-    """Stretches of B sessions, in two parts.
+    """Stretches of B sessions: what of them is given, and what is asked for.
 
     Attributes:
         log: what their rows are of.
@@ -192,9 +204,10 @@ class BagRecommender(NeuralRecommender):
         return torch.as_tensor(values, dtype=torch.float32, device=self.device)
 
     def examples(self, batch: Batch) -> Examples:
-        """Divide each stretch in two; nothing, or all but one step at most, is given."""
+        """Give each stretch and ask for it; with `asked=rest` divide it in two, and give one part."""
         log, rows = batch.log, batch.rows
-        given, asked = divide(rows >= 0, batch.rng)
+        present = rows >= 0
+        given, asked = divide(present, batch.rng) if self.config.asked == Asked.REST else (present, present)
         first = rows[np.arange(len(rows)), asked.argmax(axis=1)]
         owners, steps = np.nonzero(asked)
         wanted = rows[owners, steps]

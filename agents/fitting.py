@@ -1,4 +1,8 @@
-"""Fitting a network to a log: epochs, held-out loss and ranking, early stopping, the best weights restored."""
+"""Fitting a network to a log: epochs, held-out loss and ranking, early stopping, the best weights restored.
+
+Early stopping costs what is held out. `Fit.on_all` fits all of the log, with no validation, for as many epochs as
+early stopping found best.
+"""
 
 from __future__ import annotations
 
@@ -68,6 +72,10 @@ class Fit:
         size, history: how many items there are, and how many past steps the agent sees.
         rng: the order of examples, the division, negatives.
         tell: where `train/loss`, `train/validation_loss` and `train/validation_ndcg` go, once an epoch.
+
+    Attributes:
+        held: (T,) bool, the rows that are held out.
+        lengths: how many epochs gave the best weights, of each `run` so far.
     """
 
     def __init__(
@@ -75,6 +83,7 @@ class Fit:
     ) -> None:
         self.agent, self.log, self.rng, self.tell = agent, log, rng, tell
         self.size, self.history, self.updates = size, history, 0
+        self.lengths: list[int] = []
         self.held = split(log, agent.config.validation, rng, by)
         self.fitted, self.validated = self._examples(~self.held), self._examples(self.held)
         self.pairs = log.pairs(~self.held)
@@ -90,17 +99,27 @@ class Fit:
 
         Where no held-out step has a positive label to rank, the validation loss decides.
         """
-        network, config, best, waited = self.agent.network, self.agent.config, -np.inf, 0
-        weights = deepcopy(network.state_dict())
-        optimiser = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-        for _ in range(config.epochs):
+        network, config, best, length = self.agent.network, self.agent.config, -np.inf, 0
+        weights, optimiser = deepcopy(network.state_dict()), self._optimiser()
+        for epoch in range(1, config.epochs + 1):
             self.tell.scalar("train/loss", self._epoch(optimiser))
-            quality, waited = self._validate(), waited + 1
+            quality = self._validate()
             if quality > best + SMALLEST:
-                best, weights, waited = quality, deepcopy(network.state_dict()), 0
-            if waited >= config.patience:
+                best, weights, length = quality, deepcopy(network.state_dict()), epoch
+            if epoch - length >= config.patience:
                 break
         network.load_state_dict(weights)
+        self.lengths.append(length)
+
+    def on_all(self) -> Fit:
+        """The fit of the whole log: nothing is held out, and each `run` is as long as that of this fit was best."""
+        return Refit(self)
+
+    def _optimiser(self) -> torch.optim.Optimizer:
+        config = self.agent.config
+        return torch.optim.AdamW(
+            self.agent.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
 
     def _batch(self, examples: np.ndarray, rng: np.random.Generator) -> Batch:
         if examples.ndim == 2:  # leave out the steps that no window of the batch has
@@ -139,3 +158,24 @@ class Fit:
             examples = self.validated[start : start + size]
             total += float(self.agent.loss(self._batch(examples, rng))) * len(examples)
         return total / len(self.validated)
+
+
+class Refit(Fit):
+    """A fit of the whole log, in place of one that stopped early; its curve is `train/refit_loss`.
+
+    Args:
+        found: the fit that stopped early; its runs come again in their order.
+    """
+
+    def __init__(self, found: Fit) -> None:
+        self.agent, self.log, self.rng, self.tell = found.agent, found.log, found.rng, found.tell
+        self.size, self.history, self.updates = found.size, found.history, 0
+        self.lengths = list(found.lengths)
+        self.held = np.zeros(len(found.log), bool)
+        self.fitted, self.pairs = self._examples(~self.held), self.log.pairs(~self.held)
+
+    def run(self) -> None:
+        """As many epochs as were best in the same run of the fit that stopped early."""
+        optimiser = self._optimiser()
+        for _ in range(self.lengths.pop(0)):
+            self.tell.scalar("train/refit_loss", self._epoch(optimiser))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -119,6 +120,9 @@ class NeuralConfig(SupervisedConfig):
     epochs: int = param(20, "passes over the log at most", low=1)
     patience: int = param(3, "epochs without a better ranking of held-out steps before it stops", low=1)
     validation: float = param(0.1, "share of the log that is held out", low=0.01, high=0.5)
+    refit: bool = param(
+        False, "whether it is then fitted anew to the whole log, for as many epochs as were best; twice the work"
+    )
     device: str = param("auto", "auto, cpu or cuda")
 
 
@@ -175,19 +179,31 @@ class NeuralRecommender(Supervised):
             return np.asarray(self.values(context, items, features).cpu().numpy())
 
     def fit(self, impressions: Impressions, log: Log) -> None:
-        """Fit with early stopping; the optimiser starts anew in each fit, the weights go on."""
+        """Fit with early stopping; the optimiser starts anew in each fit, the weights go on.
+
+        With `refit` the weights go back to those before, and are fitted to the whole log, held-out rows too.
+        """
         rng = np.random.default_rng([self.config.seed, self.played, 1])
         self.generator.manual_seed(int(rng.integers(2**63)))
         first = not self.scaled
         if first:
             self._scale(impressions, rng)
         with one_thread():
+            weights = deepcopy(self.network.state_dict()) if self.config.refit else {}
             fit = Fit(self, impressions, self.division(impressions), self.index.size, self.index.steps, rng, log)
             self.before_fit(fit, first)
             fit.run()
+            if self.config.refit:
+                self.network.load_state_dict(weights)
+                fit = fit.on_all()
+                self.before_fit(fit, first)
+                fit.run()
 
     def before_fit(self, fit: Fit, first: bool) -> None:
-        """What is to be done before the epochs, in the first fit or a later one; `fit.held` rows are not to be used."""
+        """What is to be done before the epochs, in the first fit or a later one; `fit.held` rows are not to be used.
+
+        With `refit` it is done again for the whole log, and leaves nothing of the first time behind.
+        """
 
     def division(self, impressions: Impressions) -> str:
         """Whom to hold out (see `split`): users; where ids are inputs, sessions, or the steps of users' only ones."""

@@ -27,6 +27,7 @@ from recsim_env.wrappers import InteractionBudget
 from scenarios.filter_bubble import FilterBubble
 from scenarios.interest_evolution import InterestEvolution
 from scenarios.interest_exploration import InterestExploration
+from tests.agents import blocks
 from tests.agents.tastes import Curves, Tastes, chances, finds_their_half, ratings_of_halves, trained_on
 
 # Worlds of the registry, to see that logs say what observations say: with ids, and without.
@@ -265,6 +266,38 @@ def test_the_best_epoch_is_kept_and_the_last_ones_are_not(monkeypatch: pytest.Mo
     kept = agent.arrays()
     assert all(np.array_equal(kept[name], value) for name, value in seen[1].items())
     assert any(not np.array_equal(kept[name], value) for name, value in seen[4].items())
+
+
+def test_a_refit_starts_anew_and_is_as_long_as_was_best(monkeypatch: pytest.MonkeyPatch) -> None:
+    qualities, starts, curves = iter([0.2, 0.5, 0.4, 0.3, 0.1]), [], Curves()
+    before = NCF.before_fit
+
+    def watched(self: NCF, fit: Fit, first: bool) -> None:
+        copied = [value.copy() for value in weights_of(self.network).values()]
+        starts.append((copied, int(fit.held.sum()), len(fit.fitted)))
+        before(self, fit, first)
+
+    monkeypatch.setattr(fitting, "ndcg", lambda *arguments: next(qualities))
+    monkeypatch.setattr(NCF, "before_fit", watched)
+    trained_on(Tastes(), "ncf", 1280, {"patience": 3, "refit": True}, curves)
+    assert len(curves.points["train/loss"]) == 5 and len(curves.points["train/refit_loss"]) == 2
+    (weights, held, fitted), (again, held_again, fitted_again) = starts
+    assert all(np.array_equal(value, other) for value, other in zip(weights, again, strict=True))
+    assert 0 < held and held_again == 0 and fitted_again == held + fitted == 1280
+
+
+@pytest.mark.parametrize("name", ["autoencoder", "lstm", "ncf", "sasrec", "two_tower", "vae"])
+def test_a_refit_learns_from_whom_it_held_out(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Item 4 is liked by those held out alone, item 5 by nobody."""
+    liked = np.tile([1.0, 1, 1, 1, 0, 0], (60, 1)).astype(np.float32)
+    liked[:12, 4] = 1.0
+    monkeypatch.setattr(fitting, "split", lambda log, *rest: log.user < 12)
+    settings = {"validation": 0.2, "history": 5, "epochs": 3, "learning_rate": 0.02, "batch": 16}
+    settings |= {"negatives": 4, "epochs": 30, "patience": 30} if name == "ncf" else {}
+    for refit in (False, True):
+        agent = blocks.fitted(name, liked, refit=refit, **settings)
+        values = blocks.scores(agent, 0, [0, 1, 2])
+        assert (values[4] > values[5] + 1e-3) == refit
 
 
 def test_without_a_positive_label_to_rank_the_validation_loss_decides(monkeypatch: pytest.MonkeyPatch) -> None:
