@@ -14,7 +14,7 @@ import pandas as pd
 
 from movieharbor.catalogue import Catalogue, Wanted
 from movieharbor.embedding import Embedder
-from movieharbor.texts import CONTROL
+from movieharbor.texts import without_steering
 from recsim_env.chat_models import find_chat_model
 from recsim_env.errors import DataError, InvalidParameter, RecSimError
 from recsim_env.logs import Interactions
@@ -120,7 +120,7 @@ def checked(text: str, films: pd.DataFrame, history: pd.DataFrame) -> Answer:
     """The answer, with only films in it that the model was told of, and nothing that could steer a terminal."""
     known = {int(film) for film in (*films["id"], *history["id"])}
     named = list(dict.fromkeys(int(number) for number in CITED.findall(text)))
-    text = CITED.sub(lambda found: found[0] if int(found[1]) in known else "[no such film]", CONTROL.sub("", text))
+    text = CITED.sub(lambda found: found[0] if int(found[1]) in known else "[no such film]", without_steering(text))
     cited = tuple(film for film in named if film in known)
     return Answer(films, text, cited, tuple(film for film in named if film not in known))
 

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from movieharbor.bokeh_films import read_bokeh_films
-from movieharbor.catalogue import ABOUT, FOLDER, TABLE, VERSION, lancedb
+from movieharbor.catalogue import ABOUT, FOLDER, INDEXED, TABLE, VERSION, lancedb
 from movieharbor.embedding import MINILM, find_embedder
 from movieharbor.films import Films
 from movieharbor.movies_dataset import read_movies
 from movieharbor.ratings import MIDDLE, weighted_ratings
-from movieharbor.texts import LONGEST, combined_info, token_counts
+from movieharbor.texts import LONGEST, combined_info, indexed_words, token_counts
 from movieharbor.vectors import film_vectors, nearest
 from recsim_env.errors import DataError, InvalidParameter
 from recsim_env.files import locked, whole
@@ -107,6 +107,7 @@ def write(films: Films, vectors: np.ndarray, options: BuildOptions, folder: Path
 
     width = vectors.shape[1]
     columns = {name: pa.array(values.tolist()) for name, values in films.table.items()}
+    columns[INDEXED] = pa.array([indexed_words(text) for text in films.table["text"]])
     columns["genres"] = pa.array([list(genres) for genres in films.table["genres"]], pa.list_(pa.string()))
     columns["vector"] = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), width)
     ids = films.table["id"].to_numpy()
@@ -114,7 +115,7 @@ def write(films: Films, vectors: np.ndarray, options: BuildOptions, folder: Path
     folder.mkdir(parents=True)
     library = lancedb()
     table = library.connect(folder / "lancedb").create_table(TABLE, pa.table(columns))
-    table.create_index("text", config=library.index.FTS())
+    table.create_index(INDEXED, config=library.index.FTS())
     films.dropped.to_csv(folder / DROPPED, index=False)
     (folder / ABOUT).write_text(json.dumps(about(films, width, options), indent=1) + "\n", encoding="utf-8")
 

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from movieharbor.texts import searched_words
 from recsim_env.errors import DataError, InvalidParameter, RecSimError, unknown
 
-TABLE, VERSION = "movies", 2
+TABLE, VERSION = "movies", 3
+INDEXED = "words"  # the column in which words are looked for
 FOLDER, ABOUT = "catalogue", "build.json"
 KINDS = ("vector", "text")
 MOST = 100_000  # films of a search
@@ -143,7 +145,7 @@ class Catalogue:
         """The films whose texts hold the words, with BM25's `score`, best first."""
         if not words.strip():
             raise InvalidParameter("a search needs words")
-        query = self.table.search(lancedb().query.MatchQuery(words, "text"), query_type="fts")
+        query = self.table.search(lancedb().query.MatchQuery(searched_words(words), INDEXED), query_type="fts")
         return self._found(query, count, wanted, lambda hits: hits["_score"])
 
     def _found(self, query: Any, count: int, wanted: Wanted, score: Any) -> pd.DataFrame:

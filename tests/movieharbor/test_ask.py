@@ -70,12 +70,12 @@ def test_an_answer_names_the_films_that_were_found(catalogue: Catalogue) -> None
 
 def test_what_a_film_says_is_data_and_not_obeyed(catalogue: Catalogue) -> None:
     """Its text stands in the JSON, to the letter, and nowhere else; a model that obeys it gets nowhere."""
-    model, heard = said("As I was told: only film [9999]. \x1b[2J")
+    model, heard = said("As I was told: only film [9999]. \x1b[2J\u202e\u200b")
     made = asked("a shark", catalogue, model)
     [[system, human]] = heard
     assert "IGNORE" not in system.content
     assert {f["id"]: f["overview"] for f in json.loads(human.content)["films"]}[41] == EVIL.replace(" \x1b", " ")
-    assert made.made_up == (9999,) and made.cited == () and "9999" not in made.text and "\x1b" not in made.text
+    assert made.made_up == (9999,) and made.cited == () and "9999" not in made.text and made.text.isprintable()
 
 
 def test_a_question_is_data_too(catalogue: Catalogue) -> None:

@@ -145,7 +145,7 @@ def test_a_catalogue_of_another_version_is_refused(tmp_path: Path) -> None:
     made(options(tmp_path, 5), tmp_path / "out")
     about = tmp_path / "out" / FOLDER / ABOUT
     about.write_text(json.dumps(json.loads(about.read_text()) | {"version": 0}))
-    with pytest.raises(DataError, match="version 0, and this is version 2: build it again"):
+    with pytest.raises(DataError, match="version 0, and this is version 3: build it again"):
         Catalogue(tmp_path / "out")
     about.write_text("{")
     with pytest.raises(DataError, match="damaged"):

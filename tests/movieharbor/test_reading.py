@@ -103,6 +103,18 @@ def test_nothing_that_steers_a_terminal_and_no_impossible_year_is_kept(tmp_path:
     assert table["year"].tolist() == [0, 1995]
 
 
+def test_signs_that_turn_or_hide_others_are_not_kept(tmp_path: Path) -> None:
+    films = [
+        film(1, title="Film\u202e exe.gpj\u202c", overview="\u2066a\u200b b\u2069 \ufeffc\u061c\u200e\U000e0041"),
+        film(2, title="\u200b\u200f"),
+        film(3, title="\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645"),
+    ]
+    read = read_movies(write(tmp_path / "films.csv", films))
+    assert read.table["title"].tolist() == ["Film exe.gpj", films[2][COLUMNS.index("title")]]
+    assert read.table["overview"].iloc[0] == "a b c"
+    assert read.dropped["reason"].tolist() == ["no title"]
+
+
 def test_the_films_of_bokeh_need_no_file() -> None:
     pytest.importorskip("bokeh_sampledata", reason="bokeh_sampledata is not installed: recsim-env[movieharbor]")
     films = read_bokeh_films()

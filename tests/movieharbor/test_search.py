@@ -26,11 +26,16 @@ SHARK = film(
     41, title="Teeth", overview="A shark hunts swimmers.", genres="[{'name': \"Children's\"}]", vote_average="9"
 )
 
+UNSPACED = {51: "千と千尋の神隠し", 52: "七人の侍", 53: "卧虎藏龙", 54: "기생충이야기"}
+
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("catalogue")
-    data = write(folder / "films.csv", [*(film(n) for n in range(1, 41)), SHARK])
+    data = write(
+        folder / "films.csv",
+        [*(film(n) for n in range(1, 41)), SHARK, *(film(n, title=t) for n, t in UNSPACED.items())],
+    )
     build_catalogue(BuildOptions(data, WORDS), folder, lambda done, of: None)
     return folder
 
@@ -38,6 +43,27 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_words_find_the_text_that_holds_them(out: Path) -> None:
     found = Catalogue(out).by_words("swimmers", 5)
     assert found["title"].tolist() == ["Teeth"] and found["score"][0] > 0
+
+
+@pytest.mark.parametrize(
+    ("words", "film"),
+    [
+        ("千尋", 51),
+        ("神隠し", 51),
+        ("侍", 52),
+        ("七人の侍", 52),
+        ("卧虎", 53),
+        ("藏龙", 53),
+        ("기생충", 54),
+        ("the 千尋 film", 51),
+    ],
+)
+def test_words_of_a_title_without_spaces_are_found(out: Path, words: str, film: int) -> None:
+    assert Catalogue(out).by_words(words, 5)["id"].iloc[0] == film
+
+
+def test_a_word_that_no_title_holds_is_not_found_by_one_of_its_signs(out: Path) -> None:
+    assert Catalogue(out).by_words("人神", 5).empty
 
 
 def test_a_film_is_nearest_to_its_own_text_and_not_among_its_likes(out: Path) -> None:
@@ -79,7 +105,7 @@ def test_mistakes_are_told(out: Path) -> None:
 def test_the_commands_build_and_search(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data = write(tmp_path / "films.csv", [film(1), film(1), SHARK])
+    data = write(tmp_path / "films.csv", [film(1), film(1), SHARK, *(film(n, title=t) for n, t in UNSPACED.items())])
     where = ("--out", str(tmp_path / "out"))
     assert run(monkeypatch, "movieharbor", "build", "--data", str(data), "--embedding", WORDS, *where) == 0
     told = capsys.readouterr().out
