@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark.rankings import decimals
-from benchmark.results.plan import REFERENCES, ROUNDS, STEPS, WORLDS, is_supervised
+from benchmark.results.plan import CHANGED, REFERENCES, ROUNDS, STEPS, WORLDS, is_supervised
 from benchmark.results.tables import BUDGET, WorldResults, best_supervised, now_and_in_the_end, ranking
 from recsim_env.files import whole
 
@@ -109,7 +109,13 @@ def missing_from(results: WorldResults) -> list[str]:
     missing = [label for label in planned if label not in set(results.runs["agent"])]
     if not missing:
         return []
-    return [f"**Not measured here so far**, so that this may change: {', '.join(missing)}.", ""]
+    changed = sorted({kind for kind in (label.partition("@")[0] for label in missing) if kind in CHANGED})
+    why = (
+        f" {', '.join(changed)}: mended or changed since they were measured; those rows were taken out."
+        if changed
+        else ""
+    )
+    return [f"**Not measured here so far**, so that this may change: {', '.join(missing)}.{why}", ""]
 
 
 def section(name: str, results: WorldResults) -> list[str]:
@@ -119,6 +125,7 @@ def section(name: str, results: WorldResults) -> list[str]:
     budget = f"{steps:,} user-steps of training, {users:,} users a seed to evaluate on."
     planned = results.twins == results.world.twins()  # else it is of a plan before this one
     note = [results.world.note, ""] if results.world.note and planned else []
+    note += [results.world.caution, ""] if results.world.caution else []
     return [
         f"## {name}", "", f"`{results.world.scenario}{parameters}`; {budget} {WORLDS[name].question}", "",
         lesson(results), "", *note, *missing_from(results), *table_of(results), "", MEANING, "", *twins_of(results), "",
