@@ -18,6 +18,8 @@ from agents.torch_tools import Dropout
 from recsim_env.errors import InvalidParameter
 from recsim_env.parameters import param
 
+FIRST = 0.05  # deviation of the first vectors of items, by their ids and by their features
+
 
 @dataclass(frozen=True)
 class SASRecConfig(SequenceConfig):
@@ -66,7 +68,7 @@ class Block(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """x (n, L, width) to states (n, L, width), L at most `longest`."""
+    """x (n, L, width), times sqrt(width), to states (n, L, width), L at most `longest`."""
 
     def __init__(self, longest: int, config: SASRecConfig, dropout: nn.Module) -> None:
         super().__init__()
@@ -75,7 +77,8 @@ class SelfAttention(nn.Module):
         self.norm = nn.LayerNorm(config.width)
 
     def forward(self, x: Tensor) -> Tensor:
-        states: Tensor = self.norm(self.blocks(x + self.positions[: x.shape[1]]))
+        x = x * x.shape[2] ** 0.5 + self.positions[: x.shape[1]]
+        states: Tensor = self.norm(self.blocks(x))
         return states
 
 
@@ -88,9 +91,17 @@ class SASRec(SequenceRecommender):
         return SelfAttention(self.window, self.config, Dropout(self.config.dropout, self.generator))
 
     def initialise(self) -> None:
-        """Layer normalisation begins as such, and the blocks add little (half of what He et al. draw)."""
+        """Layer normalisation begins as such, and the blocks add little (half of what He et al. draw).
+
+        Items' vectors begin near 0: the states have length sqrt(width), so that with longer vectors the first logits
+        are far apart by luck, and those of rare items stay so.
+        """
         super().initialise()
+        vectors = self.network.vectors
+        vectors.draw_ids(FIRST, self.generator)
         with torch.no_grad():
+            if vectors.features is not None:
+                vectors.features.weight.normal_(0.0, FIRST * self.item_width**-0.5, generator=self.generator)
             for value in self.network.sequence.blocks.parameters():  # type: ignore[union-attr]
                 value.mul_(0.5)
             for module in self.network.modules():

@@ -188,8 +188,11 @@ class SequenceRecommender(NeuralRecommender):
 
         They are drawn by how often they come, and count the more the less they are drawn (Bengio and Senecal, 2008).
         """
-        vectors, biases = self.every_item()
-        numbers, (drawn, excess) = torch.as_tensor(items, device=self.device), self.drawn(rng)
+        (vectors, biases), numbers = self.every_item(), torch.as_tensor(items, device=self.device)
+        if not self.config.sampled:
+            chances = torch.addmm(biases, queries, vectors.T).log_softmax(dim=1)
+            return -(chances.gather(1, numbers) * weights).sum()
+        drawn, excess = self.drawn(rng)
         own = torch.einsum("pd,psd->ps", queries, nn.functional.embedding(numbers, vectors)) + biases[numbers]
         logits, rest = queries @ vectors[drawn].T + biases[drawn] - excess, []
         for place in range(items.shape[1]):
@@ -199,8 +202,6 @@ class SequenceRecommender(NeuralRecommender):
 
     def drawn(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Items (k,) that stand for all, and the log of how many times too often each is drawn (k,)."""
-        if not self.config.sampled:
-            return torch.arange(self.index.size, device=self.device), torch.zeros(1, device=self.device)
         items = rng.choice(self.index.size, self.config.sampled, p=self.shares)
         excess = np.log(self.config.sampled * self.shares[items])
         return torch.as_tensor(items, device=self.device), torch.as_tensor(excess, device=self.device).float()
