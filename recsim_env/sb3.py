@@ -8,7 +8,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium.vector import VectorWrapper
+from gymnasium.vector import VectorEnv, VectorWrapper
 from stable_baselines3.common.vec_env import VecEnv
 
 from recsim_env.env import RecVectorEnv, as_seed, refuse_options
@@ -117,7 +117,8 @@ class SB3VecEnv(VecEnv):
         self, wrapper_class: type[gymnasium.Wrapper[Any, Any, Any, Any]], indices: Any = None
     ) -> list[bool]:
         """Whether the users stand in a wrapper of this class, which only a vector wrapper can be."""
-        envs, found = self.envs, False
+        envs: VectorEnv[Any, Any, Any] = self.envs
+        found = False
         while isinstance(envs, VectorWrapper):
             found, envs = found or isinstance(envs, wrapper_class), envs.env
         return [found for _ in self._places(indices)]
