@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+LOWEST := $(VENV)-lowest
 READY := $(VENV)/.ready
 
-.PHONY: bench test results results-long check setup clean
+.PHONY: bench test test-lowest results results-long check setup clean
 
 bench: $(READY)  ## agents trained and compared on interest_evolution, slate of 1, 3 seeds
 	$(BIN)/recsim-env bench interest_evolution --set slate_size=1 --seeds 3 --out runs/bench \
@@ -12,6 +13,16 @@ bench: $(READY)  ## agents trained and compared on interest_evolution, slate of 
 
 test: $(READY) check  ## style, types, what a step costs, and tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+LOWEST_TESTS = tests/recsim_env/test_floors.py tests/recsim_env/test_env.py tests/recsim_env/test_wrappers.py \
+	tests/recsim_env/test_sb3.py tests/benchmark/test_experiment.py tests/benchmark/test_report.py \
+	tests/benchmark/test_sweep.py tests/benchmark/test_ope.py tests/benchmark/test_cli.py tests/agents/test_contract.py
+
+test-lowest:  ## the tests of what leans on other packages, with the oldest versions that pyproject.toml allows
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --constraint constraints-lowest.txt torch
+	$(LOWEST)/bin/python -m pip install --quiet --constraint constraints-lowest.txt --editable ".[all]"
+	$(LOWEST)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(LOWEST_TESTS)
 
 # Options: WORLD=interest_evolution, QUICK=1, DATA=ml-latest-small.zip (movielens is left out without it).
 results: $(READY)  ## every agent in four worlds: docs/results.md (one to two and a half hours a world; QUICK=1: an hour in all)
@@ -50,4 +61,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(LOWEST) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
