@@ -16,7 +16,7 @@ test: $(READY) check  ## style, types, what a step costs, and tests
 
 LOWEST_TESTS = tests/recsim_env/test_floors.py tests/recsim_env/test_env.py tests/recsim_env/test_wrappers.py \
 	tests/recsim_env/test_sb3.py tests/benchmark/test_experiment.py tests/benchmark/test_report.py \
-	tests/benchmark/test_sweep.py tests/benchmark/test_ope.py tests/benchmark/test_cli.py tests/agents/test_contract.py
+	tests/benchmark/test_sweep.py tests/benchmark/test_ope.py tests/benchmark/test_cli.py tests/recsim_env/fitting/test_command.py
 
 test-lowest:  ## the tests of what leans on other packages, with the oldest versions that pyproject.toml allows
 	$(PYTHON) -m venv $(LOWEST)
