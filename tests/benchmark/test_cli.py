@@ -44,7 +44,7 @@ BAD: list[tuple[str, list[str]]] = [
     ("bench --set slate_size=11", ["slate_size must be at most num_candidates (10)", "11"]),
     ("bench --set slate_size=1 --set slate_size=2", ["--set gives slate_size twice", "'1' and '2'"]),
     ("bench --set dqn.gamma=0 --set dqn.gamma=1", ["--set gives dqn.gamma twice"]),
-    ("bench --set minutes=-1", ["minutes must lie in [0, inf]", "-1"]),
+    ("bench --set minutes=-1", ["minutes must lie in [0, 1e+06]", "-1"]),
     ("bench --set choice=logit", ["one of multinomial_logit, proportional, cascade", "'logit'"]),
     ("bench --set slate_size", ["key=value", "'slate_size'"]),
     ("bench --set dqn.gama=1", ["unknown parameter of agent dqn", "did you mean 'gamma'"]),
