@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from importlib.metadata import version
@@ -171,3 +172,14 @@ def test_help_waits_for_no_library() -> None:
 def test_the_version_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--version", monkeypatch) == 0
     assert capsys.readouterr().out.strip() == version("recsim-env")
+
+
+@pytest.mark.parametrize("code", ["ascii", "cp1252"])
+def test_a_sign_that_the_output_cannot_show_costs_that_sign(code: str, tmp_path: Path) -> None:
+    world = tmp_path / "world.yaml"
+    world.write_text(
+        "scenario: interest_evolution\ndescription: \u2615 caf\xe9\nparameters: {slate_size: 1}\n", encoding="utf-8"
+    )
+    words = [sys.executable, "-m", "benchmark.cli", "scenarios", str(world)]
+    done = subprocess.run(words, env={**os.environ, "PYTHONIOENCODING": code}, capture_output=True, check=False)
+    assert done.returncode == 0 and b"slate_size" in done.stdout, done.stderr

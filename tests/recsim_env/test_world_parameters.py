@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +17,9 @@ from recsim_env.checks import check_scenario
 from recsim_env.env import Observation, RecVectorEnv
 from recsim_env.errors import InvalidParameter
 from recsim_env.scenario import Items, Responses, Rng, Scratch, Slate, User
+from recsim_env.registration import find_world
 from recsim_env.simulator import Options
+from tests.worlds import data_free_worlds
 
 USERS, STEPS, NOISE, DELAY = 300, 12, 0.05, 3
 
