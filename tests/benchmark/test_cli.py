@@ -176,7 +176,7 @@ def test_the_version_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
 
 @pytest.mark.parametrize("code", ["ascii", "cp1252"])
 def test_a_sign_that_the_output_cannot_show_costs_that_sign(code: str, tmp_path: Path) -> None:
-    world = tmp_path / "world.yaml"
+    world = tmp_path / "\u2615 caf\xe9.yaml"
     world.write_text(
         "scenario: interest_evolution\ndescription: \u2615 caf\xe9\nparameters: {slate_size: 1}\n", encoding="utf-8"
     )

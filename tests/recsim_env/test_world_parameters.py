@@ -16,8 +16,8 @@ from recsim_env import Field, Scenario, make_vector_env
 from recsim_env.checks import check_scenario
 from recsim_env.env import Observation, RecVectorEnv
 from recsim_env.errors import InvalidParameter
-from recsim_env.scenario import Items, Responses, Rng, Scratch, Slate, User
 from recsim_env.registration import find_world
+from recsim_env.scenario import Items, Responses, Rng, Scratch, Slate, User
 from recsim_env.simulator import Options
 from tests.worlds import data_free_worlds
 
