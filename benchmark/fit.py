@@ -24,6 +24,7 @@ from recsim_env.fitting.fit import Fit, fit
 from recsim_env.fitting.search import Tell
 from recsim_env.fitting.sessions import check_world, is_random, take
 from recsim_env.fitting.simulate import RANDOM, Behaviour
+from recsim_env.log_checks import check_seen
 from recsim_env.logs import Interactions
 from recsim_env.registration import find_world
 from recsim_env.scenario import Scenario
@@ -68,10 +69,8 @@ def behaviour_of(
         return RANDOM
     policy = ready_agent(scenario, parameters, str(agent), {}, 0)
     sample = take(log, np.arange(min(SAMPLE, len(log))))
-    try:
-        told = policy.propensities(dict(sample.observations), sample.slates)
-    except KeyError as missing:
-        raise DataError(f"the log does not hold what {policy.name} observes: {missing.args[0]}") from None
+    check_seen(sample, policy.agent.spec.observation_space, policy.name)
+    told = policy.propensities(dict(sample.observations), sample.slates)
     if random or not np.allclose(told, sample.place_propensities):
         raise DataError(
             f"the log's slates are not those that {policy.name} shows: name the agent that did with --agent"

@@ -17,6 +17,7 @@ from movieharbor.embedding import Embedder
 from movieharbor.texts import without_steering
 from recsim_env.chat_models import find_chat_model
 from recsim_env.errors import DataError, InvalidParameter, RecSimError
+from recsim_env.log_checks import check_log, check_where
 from recsim_env.logs import Interactions
 
 RULES = (
@@ -142,12 +143,16 @@ def watched_in(log: Path, user: int, films: int) -> list[int]:
         InvalidParameter: it holds no such user.
     """
     logged = Interactions.from_parquet(log)
+    check_log(logged)
     ids = logged.observations.get("candidate_ids")
-    if ids is None or ids.max() >= films:
+    if ids is None or "clicked" not in logged.responses or ids.max(initial=0) >= films:
         raise DataError(f"{log} is no log of movieharbor with this catalogue of {films:,} films")
+    check_where("observed_candidate_ids", ids, (0, films - 1), whole=True)
+    check_where("slates", logged.slates, (0, ids.shape[1] - 1))
     rows = np.flatnonzero(logged.user == user)
     if not len(rows):
-        raise InvalidParameter(f"{log} holds users 0 to {int(logged.user.max())}, not {user}")
+        some = ", ".join(map(str, np.unique(logged.user)[:5]))
+        raise InvalidParameter(f"{log} holds {len(np.unique(logged.user)):,} users, such as {some}, but not {user}")
     shown = np.take_along_axis(ids[rows], logged.slates[rows], axis=1).astype(np.int64)
     order = np.lexsort((logged.step[rows], logged.session[rows]))
     shown, clicked = shown[order], logged.responses["clicked"][rows][order] > 0

@@ -79,7 +79,9 @@ class Boredom(Scenario):
     slope: float = param(100.0, "how sharply relevance rises with the match", low=0, high=1e6, fit=(1.0, 200.0))
     click_model: ClickModel = param(ClickModel.TD_PBM, "which places are looked at")
     gamma: float = param(0.85, "chance to look at a place, to the power of its rank", low=0, high=1, fit=(0.3, 1.0))
-    diversity_penalty: float = param(1.0, "what relevance is divided by in a slate of too much of a topic", low=1)
+    diversity_penalty: float = param(
+        1.0, "what relevance is divided by in a slate of too much of a topic", low=1, high=1e6
+    )
     same_topic: int = param(4, "how often a main topic must stand in a slate to be too much", low=1)
     threshold: int = param(5, "remembered clicks on a topic that bore; above window: none do", low=1, fit=(2, 11))
     window: int = param(10, "clicks that are remembered", low=1, high=1000)

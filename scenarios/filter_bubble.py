@@ -46,16 +46,20 @@ class FilterBubble(Scenario):
     exposure: float = param(
         0.1, "drift toward an item only shown, as a share of that toward a chosen one", low=0, high=1
     )
-    loyal_boredom: float = param(0.5, "patience that a loyal user's item costs when the diet was that alone", low=0)
-    curious_boredom: float = param(1.5, "patience that it costs a curious user", low=0)
+    loyal_boredom: float = param(
+        0.5, "patience that a loyal user's item costs when the diet was that alone", low=0, high=1e6
+    )
+    curious_boredom: float = param(1.5, "patience that it costs a curious user", low=0, high=1e6)
     forget: float = param(0.05, "share of the recent diet that the next item makes up", low=0.0001, high=1)
-    patience: float = param(20.0, "a new user's patience; the session ends when it is spent", low=0.001)
-    no_click_cost: float = param(0.5, "patience that a slate without a click costs", low=0.001)
-    slope: float = param(6.0, "what a match of 1 adds to an item's logit; 0: interests do not count", low=0)
-    no_click_logit: float = param(4.0, "the logit of choosing nothing")
-    trend_size: float = param(0.5, "how far fashion moves an item's logit; 0: there is none", low=0)
-    trend_period: float = param(100.0, "steps from one height of a fashion to the next", low=1)
-    tiring: float = param(0.002, "rate at which the willingness to choose falls with a step; 0: it stays", low=0)
+    patience: float = param(20.0, "a new user's patience; the session ends when it is spent", low=0.001, high=1e6)
+    no_click_cost: float = param(0.5, "patience that a slate without a click costs", low=0.001, high=1e6)
+    slope: float = param(6.0, "what a match of 1 adds to an item's logit; 0: interests do not count", low=0, high=1e6)
+    no_click_logit: float = param(4.0, "the logit of choosing nothing", low=-1e6, high=1e6)
+    trend_size: float = param(0.5, "how far fashion moves an item's logit; 0: there is none", low=0, high=1e6)
+    trend_period: float = param(100.0, "steps from one height of a fashion to the next", low=1, high=1e6)
+    tiring: float = param(
+        0.002, "rate at which the willingness to choose falls with a step; 0: it stays", low=0, high=1000
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

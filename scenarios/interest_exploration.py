@@ -76,7 +76,7 @@ class InterestExploration(Scenario):
     affinity_sd: float = param(0.1, "spread of log affinity within a type", low=0, high=2)
     quality_means: str = param("0.8,0.2", "mean log quality of each topic")
     quality_sd: float = param(0.1, "spread of log quality within a topic", low=0, high=2)
-    no_click_logit: float = param(5.0, "the logit of choosing nothing")
+    no_click_logit: float = param(5.0, "the logit of choosing nothing", low=-1e6, high=1e6)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -33,11 +33,11 @@ class LongTermSatisfaction(Scenario):
     slate_size: int = param(2, "items shown at a step", low=1, high=1000)
     session_steps: int = param(60, "steps of a session", low=1, high=5000)
     memory: float = param(0.7, "how much of the exposure a step keeps", low=0, high=0.999)
-    sensitivity: float = param(0.01, "how strongly exposure moves satisfaction", low=0)
-    choc_mean: float = param(5.0, "mean log engagement of pure clickbait at full satisfaction")
-    kale_mean: float = param(4.0, "mean log engagement of none at full satisfaction")
+    sensitivity: float = param(0.01, "how strongly exposure moves satisfaction", low=0, high=1000)
+    choc_mean: float = param(5.0, "mean log engagement of pure clickbait at full satisfaction", low=-20, high=20)
+    kale_mean: float = param(4.0, "mean log engagement of none at full satisfaction", low=-20, high=20)
     engagement_sd: float = param(1.0, "spread of log engagement", low=0, high=10)
-    innovation_sd: float = param(0.05, "noise of the exposure", low=0)
+    innovation_sd: float = param(0.05, "noise of the exposure", low=0, high=1000)
 
     label = "engagement"
 

@@ -35,18 +35,20 @@ class MovieLens(Scenario):
     people: People = param(People.ALL, "who comes: all, or a side of a fixed split, known (80 %) or new (20 %)")
     carry: bool = param(False, "whether a person's next session goes on from the last; else it starts as fitted")
     slope: float = param(
-        6.0, "what a star of match adds to a film's logit; 0: taste does not count", low=0, fit="choice"
+        6.0, "what a star of match adds to a film's logit; 0: taste does not count", low=0, high=1e6, fit="choice"
     )
-    fame: float = param(0.5, "what a unit of log popularity adds to it; 0: fame does not count", fit="choice")
-    no_click_logit: float = param(0.0, "the logit of choosing nothing", fit="choice")
+    fame: float = param(
+        0.5, "what a unit of log popularity adds to it; 0: fame does not count", low=-1e6, high=1e6, fit="choice"
+    )
+    no_click_logit: float = param(0.0, "the logit of choosing nothing", low=-1e6, high=1e6, fit="choice")
     satiation: float = param(
-        0.5, "what a watched film takes from its genres' logit; 0: nobody sates", low=0, fit="choice"
+        0.5, "what a watched film takes from its genres' logit; 0: nobody sates", low=0, high=1e6, fit="choice"
     )
     fade: float = param(0.1, "share of satiation that a step takes away", low=0, high=1, fit="choice")
     not_again: int = param(50, "a film is not offered for so many films after it was watched", low=0, high=10_000)
     drift: float = param(0.02, "how far a film moves taste toward itself; 0: taste stays", low=0, high=1, fit="choice")
-    patience: float = param(20.0, "poor films a new user bears; 0: a session lasts session_steps", low=0)
-    no_click_cost: float = param(0.25, "patience that a slate without a click costs; a film costs 1", low=0)
+    patience: float = param(20.0, "poor films a new user bears; 0: a session lasts session_steps", low=0, high=1e6)
+    no_click_cost: float = param(0.25, "patience that a slate without a click costs; a film costs 1", low=0, high=1e6)
     refill: float = param(0.9, "patience that a superb film brings back; 0: none does", low=0, high=1)
     dull: float = param(3.25, "stars up to which a film brings back nothing", low=0, high=5)
     superb: float = param(4.25, "stars from which a film brings back all of it", low=0, high=5)

@@ -6,9 +6,6 @@ squares with a penalty that grows with the number of ratings (Zhou et al., 2008;
 
 from __future__ import annotations
 
-import io
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,8 +16,9 @@ import numpy as np
 import pandas as pd
 
 from recsim_env.errors import DataError
+from scenarios.movielens_files import SOURCE as SOURCE
+from scenarios.movielens_files import file_names, read_raw
 
-SOURCE = "GroupLens publishes MovieLens at https://grouplens.org/datasets/movielens/"
 FILES = {"ratings.csv": ("userId", "movieId", "rating"), "movies.csv": ("movieId", "title", "genres")}
 COLUMNS = {**FILES, "links.csv": ("movieId", "imdbId")}
 LOWEST, HIGHEST = 0.5, 5.0  # stars
@@ -104,8 +102,8 @@ def stamps_of(path: str) -> tuple[tuple[int, int], ...]:
     place = Path(path).expanduser()
     if not path or not place.exists():
         raise DataError(f"MovieLens data: {str(path)!r} does not exist; give the path of a folder or zip. {SOURCE}")
-    files = [place / name for name in COLUMNS] if place.is_dir() else [place]
-    return tuple((f.stat().st_mtime_ns, f.stat().st_size) for f in files if f.exists())
+    files = [place / name for name in file_names(place)] if place.is_dir() else [place]
+    return tuple((f.stat().st_mtime_ns, f.stat().st_size) for f in files if f.is_file())
 
 
 @lru_cache(maxsize=8)
@@ -119,46 +117,7 @@ def _load(path: str, stamps: tuple[tuple[int, int], ...], factors: int, min_rati
 
 def read_table(path: Path, name: str, more: Sequence[str] = ()) -> pd.DataFrame:
     """One of `COLUMNS`, its columns and `more` of them checked; whole numbers are int64, stars float64."""
-    try:
-        content = read_folder(path, name) if path.is_dir() else read_zip(path, name)
-        table = pd.read_csv(io.BytesIO(content), index_col=False, keep_default_na=False, low_memory=False)
-    except pd.errors.EmptyDataError:
-        raise DataError(f"{name} in {str(path)!r} is empty; it needs a header and rows. {SOURCE}") from None
-    except (pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise DataError(f"{name} in {str(path)!r} is no table ({one_line(error)}); download it again") from None
-    except OSError as error:
-        raise DataError(f"{name} in {str(path)!r} cannot be read ({one_line(error)})") from None
-    return check_table(table, f"{name} in {str(path)!r}", (*COLUMNS[name], *more))
-
-
-def one_line(error: Exception) -> str:
-    """The error's message without line breaks."""
-    return " ".join(str(error).split())
-
-
-def read_folder(path: Path, name: str) -> bytes:
-    """A file of the folder."""
-    if not (path / name).is_file():
-        found = ", ".join(sorted(p.name for p in path.iterdir())[:5]) or "nothing at all"
-        raise DataError(
-            f"the folder {str(path)!r} must hold {' and '.join(FILES)}, but {name} is not there, only {found}. {SOURCE}"
-        )
-    return (path / name).read_bytes()
-
-
-def read_zip(path: Path, name: str) -> bytes:
-    """A file of the zip, at its top or in one folder."""
-    if path.is_file() and path.read_bytes()[:2] != b"PK":
-        raise DataError(f"{str(path)!r} is no zip file; a MovieLens folder or zip is needed. {SOURCE}")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            inside = [p for p in archive.namelist() if p == name or (p.count("/") == 1 and p.endswith("/" + name))]
-            if len(inside) == 1:
-                return archive.read(inside[0])
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise DataError(f"{str(path)!r} is no whole zip file ({one_line(error)}); download it again") from None
-    where = "at its top or in one folder"
-    raise DataError(f"the zip {str(path)!r} must hold {name} once, {where}, not {len(inside)} times. {SOURCE}")
+    return check_table(read_raw(path, name), f"{name} in {str(path)!r}", (*COLUMNS[name], *more))
 
 
 def check_table(table: pd.DataFrame, where: str, columns: Sequence[str]) -> pd.DataFrame:
@@ -171,8 +130,7 @@ def check_table(table: pd.DataFrame, where: str, columns: Sequence[str]) -> pd.D
         )
     if table.empty:
         raise DataError(f"{where} must have rows, but holds a header only; download it again")
-    checked = {column: CHECKS[column](table[column], where) for column in columns}
-    return pd.DataFrame(checked)
+    return pd.DataFrame({column: CHECKS[column](table[column], where) for column in columns})
 
 
 def ids(column: pd.Series[Any], where: str) -> np.ndarray:
@@ -196,7 +154,7 @@ def numbers(
         right &= values == np.floor(values)
     if not right.all():
         row = int(np.argmin(right))
-        broken = f"{where}, line {row + 2}: {column.name} must be {rule}, not {str(column.iloc[row])!r}"
+        broken = f"{where}, line {column.index[row]}: {column.name} must be {rule}, not {str(column.iloc[row])!r}"
         raise DataError(f"{broken}; correct or remove the line")
     return values
 

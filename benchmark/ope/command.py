@@ -13,9 +13,9 @@ from benchmark.ope.estimators import TRUSTED, Estimate
 from benchmark.ope.evaluation import LoggedSessions
 from benchmark.ope.target import Target
 from benchmark.ope.truth import true_return
-from recsim_env.agent import Agent
-from recsim_env.errors import DataError, InvalidParameter
-from recsim_env.fitting.sessions import Sessions, first_sessions
+from recsim_env.errors import InvalidParameter
+from recsim_env.fitting.sessions import first_sessions
+from recsim_env.log_checks import check_seen
 from recsim_env.logs import Interactions
 from recsim_env.registration import find_world
 
@@ -41,7 +41,7 @@ def run_ope(
     ready = ready_agent(scenario, parameters, agent, {}, 0)
     target, world = Target(ready.agent, greedy), find_world(scenario).make(**parameters)
     sessions = first_sessions(Interactions.from_parquet(logs), world)
-    check_seen(sessions, ready.agent, ready.name)
+    check_seen(sessions.log, ready.agent.spec.observation_space, ready.name)
     if horizon > sessions.cut:
         raise InvalidParameter(
             f"--horizon {horizon}: the log's sessions are cut at {sessions.cut} steps; ask for fewer"
@@ -55,14 +55,6 @@ def run_ope(
     print(f"{name}: reward of a session's first {horizon} steps, from {len(sessions):,} logged sessions")
     print(f"logged: {logged.rewards.sum(axis=1).mean():.3f} on average")
     print_estimates(estimates, real)
-
-
-def check_seen(sessions: Sessions, agent: Agent, name: str) -> None:
-    """Raise `DataError` where the log lacks something that the agent sees, or has it in another shape."""
-    for key, space in agent.spec.observation_space.spaces.items():
-        seen = sessions.log.observations.get(key)
-        if seen is None or seen.shape[1:] != space.shape:
-            raise DataError(f"the log lacks the {key} that {name} sees; log it with `collect --seen-by`")
 
 
 def print_estimates(estimates: Mapping[str, Estimate], real: Estimate | None) -> None:

@@ -10,7 +10,8 @@ import numpy as np
 
 from recsim_env.errors import DataError
 from recsim_env.layout import build_layout
-from recsim_env.logs import Interactions
+from recsim_env.log_checks import check_answers, check_log, check_where, told
+from recsim_env.logs import OBSERVED, Interactions
 from recsim_env.scenario import Scenario
 
 FEWEST = 200  # sessions; what fewer say is mostly luck
@@ -71,10 +72,11 @@ def first_sessions(log: Interactions, scenario: Scenario) -> Sessions:
         DataError: the log is of another world or shape, holds too few sessions that begin at step 0, or no click.
     """
     check_world(log, scenario)
-    first = np.full(int(log.user.max(initial=0)) + 1, np.iinfo(np.int64).max)
-    np.minimum.at(first, log.user, log.session)
+    users, place = np.unique(log.user, return_inverse=True)  # ids are any whole numbers
+    first = np.full(len(users), log.session.max(initial=0), log.session.dtype)
+    np.minimum.at(first, place, log.session)
     wanted = np.zeros_like(first) if scenario.keeps_user else first  # who comes back is not as they first were
-    log = take(log, np.flatnonzero(log.session == wanted[log.user]))
+    log = take(log, np.flatnonzero(log.session == wanted[place]))
     log = take(log, np.lexsort((log.step, log.user)))
     edges = np.flatnonzero(np.r_[True, log.user[1:] != log.user[:-1], True]) if len(log) else np.zeros(1, int)
     sessions = cut_at_the_shortest(whole_from_the_start(Sessions(log, edges, scenario.horizon)))
@@ -107,12 +109,13 @@ def cut_at_the_shortest(sessions: Sessions) -> Sessions:
 
 
 def check_world(log: Interactions, scenario: Scenario) -> None:
-    """Raise `DataError` where columns, shapes or ids do not fit the scenario."""
+    """Raise `DataError` where columns, shapes or values do not fit the scenario, or no log at all."""
+    check_log(log)
     name = type(scenario).__name__
-    told, wanted = sorted(log.responses), sorted(scenario.response_dtype.names or ())
-    if told != wanted:
+    given, wanted = sorted(log.responses), sorted(scenario.response_dtype.names or ())
+    if given != wanted:
         raise DataError(
-            f"the log's responses are {', '.join(told)}, but {name}'s are {', '.join(wanted)}: is it another world's?"
+            f"the log's responses are {', '.join(given)}, but {name}'s are {', '.join(wanted)}: is it another world's?"
         )
     shown = log.slates.shape[1:]
     if shown != (scenario.slate_size,):
@@ -125,15 +128,13 @@ def check_world(log: Interactions, scenario: Scenario) -> None:
             )
         if seen.shape[1:] != key.shape:
             raise DataError(f"the log's {key.name} have the shape {seen.shape[1:]}, but {name}'s have {key.shape}")
-        if key.name in ("candidate_ids", "user_id"):
-            check_range(f"{key.name} in the log", seen, int(key.high.max()), name)
-    check_range("slates in the log", log.slates, scenario.num_candidates - 1, name)
-
-
-def check_range(what: str, values: np.ndarray, highest: int, world: str) -> None:
-    if len(values) and (values.min() < 0 or values.max() > highest):
-        found = f"{values.min():g} to {values.max():g}"
-        raise DataError(f"{what} must lie in 0 to {highest} for {world}, not {found}: is it another world's log?")
+        whole = key.name in ("candidate_ids", "user_id", "mask")
+        check_where(OBSERVED + key.name, seen, (key.low, key.high), whole=whole)
+    check_where("slates", log.slates, (0, scenario.num_candidates - 1))
+    if "mask" in log.observations:
+        allowed = np.take_along_axis(log.observations["mask"], log.slates, axis=1) > 0
+        told(allowed, "slates", log.slates, "show only what observed_mask allows")
+    check_answers(log, scenario.response_fields(), name)
 
 
 def is_random(log: Interactions, scenario: Scenario) -> bool:

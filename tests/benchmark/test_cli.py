@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from importlib.metadata import version
@@ -44,7 +45,7 @@ BAD: list[tuple[str, list[str]]] = [
     ("bench --set slate_size=11", ["slate_size must be at most num_candidates (10)", "11"]),
     ("bench --set slate_size=1 --set slate_size=2", ["--set gives slate_size twice", "'1' and '2'"]),
     ("bench --set dqn.gamma=0 --set dqn.gamma=1", ["--set gives dqn.gamma twice"]),
-    ("bench --set minutes=-1", ["minutes must lie in [0, inf]", "-1"]),
+    ("bench --set minutes=-1", ["minutes must lie in [0, 1e+06]", "-1"]),
     ("bench --set choice=logit", ["one of multinomial_logit, proportional, cascade", "'logit'"]),
     ("bench --set slate_size", ["key=value", "'slate_size'"]),
     ("bench --set dqn.gama=1", ["unknown parameter of agent dqn", "did you mean 'gamma'"]),
@@ -171,3 +172,14 @@ def test_help_waits_for_no_library() -> None:
 def test_the_version_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--version", monkeypatch) == 0
     assert capsys.readouterr().out.strip() == version("recsim-env")
+
+
+@pytest.mark.parametrize("code", ["ascii", "cp1252"])
+def test_a_sign_that_the_output_cannot_show_costs_that_sign(code: str, tmp_path: Path) -> None:
+    world = tmp_path / "\u2615 caf\xe9.yaml"
+    world.write_text(
+        "scenario: interest_evolution\ndescription: \u2615 caf\xe9\nparameters: {slate_size: 1}\n", encoding="utf-8"
+    )
+    words = [sys.executable, "-m", "benchmark.cli", "scenarios", str(world)]
+    done = subprocess.run(words, env={**os.environ, "PYTHONIOENCODING": code}, capture_output=True, check=False)
+    assert done.returncode == 0 and b"slate_size" in done.stdout, done.stderr

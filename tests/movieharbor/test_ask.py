@@ -15,6 +15,7 @@ from movieharbor.build import BuildOptions, build_catalogue
 from movieharbor.catalogue import Catalogue
 from movieharbor.embedding import find_embedder
 from recsim_env.errors import DataError, InvalidParameter, RecSimError
+from recsim_env.logs import Interactions
 from tests.benchmark.commands import run
 from tests.movieharbor.made_up import film, write
 
@@ -101,15 +102,22 @@ def test_a_model_that_fails_is_told_in_a_line(catalogue: Catalogue) -> None:
 
 
 def test_a_users_history_is_read_from_a_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Logged:
-        user, session, step = np.array([0, 1, 1, 1]), np.array([0, 0, 1, 0]), np.array([0, 1, 0, 0])
-        observations = {"candidate_ids": np.array([[1, 2, 3], [4, 5, 6], [7, 8, 9], [10, 11, 12]], np.float32)}
-        slates = np.array([[0, 1], [2, 0], [1, 0], [1, 2]])
-        responses = {"clicked": np.array([[1, 0], [1, 0], [0, 1], [0, 1]])}
-
-    monkeypatch.setattr(ask.Interactions, "from_parquet", lambda path: Logged)
+    ends = np.zeros(4, bool)
+    logged = Interactions(
+        user=np.array([0, 1, 1, 1]),
+        session=np.array([0, 0, 1, 0]),
+        step=np.array([0, 1, 0, 0]),
+        observations={"candidate_ids": np.array([[1, 2, 3], [4, 5, 6], [7, 8, 9], [10, 11, 12]], np.float32)},
+        slates=np.array([[0, 1], [2, 0], [1, 0], [1, 2]]),
+        place_propensities=np.full((4, 2), 0.5),
+        responses={"clicked": np.array([[1, 0], [1, 0], [0, 1], [0, 1]])},
+        rewards=np.ones(4),
+        terminated=ends,
+        truncated=ends,
+    )
+    monkeypatch.setattr(ask.Interactions, "from_parquet", lambda path: logged)
     assert watched_in(tmp_path, 1, 20) == [12, 6, 7]
-    with pytest.raises(InvalidParameter, match="holds users 0 to 1, not 2"):
+    with pytest.raises(InvalidParameter, match="holds 2 users, such as 0, 1, but not 2"):
         watched_in(tmp_path, 2, 20)
     with pytest.raises(DataError, match="this catalogue of 12 films"):
         watched_in(tmp_path, 1, 12)

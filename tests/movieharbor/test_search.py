@@ -105,7 +105,7 @@ def test_mistakes_are_told(out: Path) -> None:
 def test_the_commands_build_and_search(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data = write(tmp_path / "films.csv", [film(1), film(1), SHARK, *(film(n, title=t) for n, t in UNSPACED.items())])
+    data = write(tmp_path / "films.csv", [film(1), film(1), SHARK])
     where = ("--out", str(tmp_path / "out"))
     assert run(monkeypatch, "movieharbor", "build", "--data", str(data), "--embedding", WORDS, *where) == 0
     told = capsys.readouterr().out

@@ -177,7 +177,7 @@ PARAMETERS = [
     ("num_topics: '4'", "num_topics must be a valid integer, not '4'; leave the quotes away"),
     ("num_topics: [4]", "num_topics must be a whole number, not [4]"),
     ("num_topics:", "num_topics must be a whole number, not None"),
-    ("minutes: -1", "minutes must lie in [0, inf], not -1.0"),
+    ("minutes: -1", "minutes must lie in [0, 1e+06], not -1.0"),
     ("minutes: .nan", "minutes must be a finite number, not nan"),
     ("choice: logit", "choice must be one of multinomial_logit, proportional, cascade, not 'logit'"),
     ("choice: 1", "choice must be 'multinomial_logit', 'proportional' or 'cascade', not 1"),

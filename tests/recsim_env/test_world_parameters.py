@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,8 +16,10 @@ from recsim_env import Field, Scenario, make_vector_env
 from recsim_env.checks import check_scenario
 from recsim_env.env import Observation, RecVectorEnv
 from recsim_env.errors import InvalidParameter
+from recsim_env.registration import find_world
 from recsim_env.scenario import Items, Responses, Rng, Scratch, Slate, User
 from recsim_env.simulator import Options
+from tests.worlds import data_free_worlds
 
 USERS, STEPS, NOISE, DELAY = 300, 12, 0.05, 3
 
@@ -227,3 +231,17 @@ def test_a_whole_number_fits_64_bits(serial: int) -> None:
     with pytest.raises(InvalidParameter, match=f"Lamp.serial must fit 64 bits .*, not {serial}"):
         make_vector_env(Lamp(serial=serial), 2)
     assert make_vector_env(Lamp(serial=2**63 - 1), 2).reset(seed=0)
+
+
+@pytest.mark.parametrize("text", data_free_worlds())
+def test_every_number_of_a_built_in_world_has_bounds(text: str) -> None:
+    """So that none makes a reward that is no number any more."""
+    world = find_world(text).make()
+    for field in dataclasses.fields(world):
+        if isinstance(getattr(world, field.name), float):
+            assert math.isfinite(field.metadata["low"]) and math.isfinite(field.metadata["high"]), field.name
+
+
+def test_engagement_that_would_overflow_is_refused() -> None:
+    with pytest.raises(InvalidParameter, match=r"choc_mean must lie in \[-20, 20\], not 1000"):
+        find_world("long_term_satisfaction").make(choc_mean=1000)

@@ -14,6 +14,7 @@ import pytest
 
 from recsim_env.errors import DataError
 from scenarios.movielens_data import Fitted, load
+from scenarios.movielens_files import GENRES_100K
 from tests.made_up import GENRES, write_movielens
 
 REAL = Path(__file__).parents[2].parent / "shared" / "data" / "ml-latest-small.zip"
@@ -194,6 +195,26 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     "empty ratings": (edit("ratings.csv", lambda text: ""), "is empty; it needs a header and rows"),
     "header only": (edit("movies.csv", lambda text: "movieId,title,genres\n"), "holds a header only"),
     "open quote": (edit("movies.csv", lambda text: text + '1,"Film'), "is no table"),
+    "a comma too many in the first row": (
+        edit("movies.csv", lambda text: "movieId,title,genres\n5,Island, The (1995),Drama\n" + text.split("\n", 1)[1]),
+        "line 2 must have 3 cells, as the header has, not 4",
+    ),
+    "a comma too many in a later row": (
+        edit("ratings.csv", lambda text: second_rating(text, "3,5")),
+        "line 3 must have 4 cells, as the header has, not 5",
+    ),
+    "a cell too few": (
+        edit("movies.csv", lambda text: text + "9999,Film"),
+        "must have 3 cells, as the header has, not 2",
+    ),
+    "a quote open over two rows": (
+        edit("movies.csv", lambda text: text + '700,"Film,Drama\n710,"Film",Drama\n'),
+        "line 62: a quote is not closed",
+    ),
+    "a column twice": (
+        edit("ratings.csv", lambda text: text.replace("timestamp", "rating", 1)),
+        "names the column 'rating' twice in its header",
+    ),
     "unknown film": (
         edit("movies.csv", lambda text: text.replace("\n20,", "\n25,")),
         "every movieId of ratings.csv must be in movies.csv",
@@ -203,6 +224,69 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
         "a film needs min_ratings (5) ratings, but the most that one has is 2; lower min_ratings",
     ),
 }
+
+
+@pytest.mark.parametrize("change", ["{}\n\n\n", "\ufeff{}", "\n\n{}"], ids=["empty last lines", "mark", "first lines"])
+def test_empty_lines_and_a_byte_order_mark_cost_nothing(folder: Path, change: str) -> None:
+    first = fit(folder)
+    for name in ("ratings.csv", "movies.csv"):
+        text = (folder / name).read_text()
+        (folder / name).write_bytes(change.format(text.replace("\n", "\r\n")).encode())
+    assert fit(folder).film_factors.tobytes() == first.film_factors.tobytes()
+
+
+def test_lines_are_counted_with_empty_ones(folder: Path) -> None:
+    lines = (folder / "ratings.csv").read_text().splitlines()
+    (folder / "ratings.csv").write_text("\n".join([*lines[:2], "", "1,10,9,0"]))
+    with pytest.raises(DataError, match="line 4: rating must be a number"):
+        fit(folder)
+
+
+def old_layout(folder: Path, layout: str) -> Path:
+    """The same data as an older release, or RecBole, writes them."""
+    ratings, movies = (pd.read_csv(folder / f"{name}.csv") for name in ("ratings", "movies"))
+    remove("ratings.csv", "movies.csv")(folder)
+    rows = ratings.to_numpy().tolist()
+    flags = [[str(int(name in text.split("|"))) for name in GENRES_100K] for text in movies["genres"]]
+    titles, ids = movies["title"].tolist(), movies["movieId"].tolist()
+    years = movies["title"].str.extract(r" \((\d{4})\)$")[0].tolist()
+    names = movies["title"].str.replace(r" \(\d{4}\)$", "", regex=True).tolist()
+    u_item = ["|".join([str(i), t, "", "", "", *f]) for i, t, f in zip(ids, titles, flags, strict=True)]
+    dat = [f"{i}::{t}::{g}" for i, t, g in zip(ids, titles, movies["genres"], strict=True)]
+    item = [
+        f"{i}\t{n}\t{y}\t{g.replace('|', ' ')}" for i, n, y, g in zip(ids, names, years, movies["genres"], strict=True)
+    ]
+    item = ["item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq", *item]
+    inter = ["user_id:token\titem_id:token\trating:float\ttimestamp:float"]
+    inter += ["\t".join(f"{v:g}" for v in row) for row in rows]
+    files = {
+        "100K": {"u.data": inter[1:], "u.item": u_item, "u.user": ["1|24|M|technician|85711"]},
+        "1M": {"ratings.dat": ["::".join(f"{v:g}" for v in row) for row in rows], "movies.dat": dat},
+        "RecBole": {"made.inter": inter, "made.item": item},
+    }
+    for name, lines in files[layout].items():
+        (folder / name).write_bytes(("\n".join(lines) + "\n").encode("utf-8" if layout == "RecBole" else "latin-1"))
+    return folder
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["folder", "zip"])
+@pytest.mark.parametrize("layout", ["100K", "1M", "RecBole"])
+def test_other_layouts_are_the_same_data(folder: Path, tmp_path: Path, layout: str, packed: bool) -> None:
+    movies = (folder / "movies.csv").read_text().replace("Film 7", "Caf\xe9 7")
+    (folder / "movies.csv").write_text(movies, encoding="utf-8")
+    first = fit(folder)
+    old = old_layout(folder, layout)
+    fitted = fit(zipped(old, tmp_path / "old.zip", "ml/") if packed else old)
+    assert fitted.titles == first.titles
+    assert fitted.genre_names == first.genre_names and np.array_equal(fitted.genres, first.genres)
+    assert fitted.film_factors.tobytes() == first.film_factors.tobytes()
+
+
+def test_a_row_of_an_old_layout_is_told_with_its_line(folder: Path) -> None:
+    path = old_layout(folder, "1M") / "ratings.dat"
+    path.write_text("1::10::3,5::::0\n" + path.read_text())
+    with pytest.raises(DataError, match=r"ratings\.dat .*, line 1 must have 4 cells, as the layout has, not 5"):
+        fit(folder)
 
 
 @pytest.mark.parametrize("name", BAD)

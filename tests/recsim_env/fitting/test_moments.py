@@ -148,7 +148,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"responses": {"watched": np.zeros((2400, 2))}}, "responses are watched, but Snacks's are clicked"),
     ({"responses": {"clicked": np.zeros((2400, 2))}}, "nothing in the log was clicked"),
     ({"slates": np.zeros((2400, 3), int)}, "slates have 3 places, but Snacks's slate_size is 2"),
-    ({"slates": np.full((2400, 2), 6)}, "must lie in 0 to 5"),
+    ({"slates": np.tile([6, 0], (2400, 1))}, "slates must lie in .0, 5."),
     ({"observations": {}}, "no column observed_user"),
 ]
 
