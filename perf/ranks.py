@@ -2,8 +2,8 @@
 
     python perf/ranks.py
 
-A simulated experiment has some seeds. In each a user block's luck is the same for all agents, and each agent has a
-training's luck of its own, as large; both are normal. The ranks are those that `bench` prints.
+A simulated experiment has some seeds. In each the users' luck is the same for all agents, and each agent has a luck of
+training of its own, as large; both are normal. The ranks are made as those that `bench` prints.
 """
 
 from __future__ import annotations
@@ -11,43 +11,48 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from benchmark.statistics import rank_agents
+from benchmark.statistics import shared_ranks, told_apart
 
 AGENTS, SEEDS, EXPERIMENTS = (6, 10, 40), (3, 5, 10), 200
-LEADS = (0, 5, 20)  # of the better agent, in standard deviations of a training's luck
+LEADS = (5, 20)  # of the better agent, in standard deviations of the luck of training
 
 
 def experiment(rng: np.random.Generator, agents: int, seeds: int, lead: float) -> pd.DataFrame:
-    """A table as evaluations give it, a row a seed and agent; the first agent is better by `lead`."""
+    """(seeds, agents) engagement, best mean first; one agent is better by `lead`, and the others are the same."""
     engagement = rng.normal(size=(seeds, 1)) + rng.normal(size=(seeds, agents))
     engagement[:, 0] += lead
-    seed, agent = np.indices(engagement.shape).reshape(2, -1)
-    same = {"user": 0, "length": 10, "clicks": 5.0, "cut": False}
-    return pd.DataFrame(
-        {"agent": [f"agent {i:02}" for i in agent], "seed": seed, "engagement": engagement.ravel(), **same}
-    )
+    return pd.DataFrame(engagement[:, np.argsort(-engagement.mean(axis=0))])
 
 
-def shares(rng: np.random.Generator, agents: int, seeds: int, lead: float) -> tuple[float, float]:
-    """How often some agent is surely above another, and how often there is more than one rank.
+def split(apart: np.ndarray) -> bool:
+    """Whether there is more than one rank."""
+    return max(shared_ranks(apart)) > 1
 
-    With a lead: how often the better agent is surely above each other one, and how often it is alone at rank 1.
-    """
-    rankings = [rank_agents(experiment(rng, agents, seeds, lead)) for _ in range(EXPERIMENTS)]
-    apart = [ranking["above"].max() >= (agents - 1 if lead else 1) for ranking in rankings]
-    split = [(ranking["rank"] == 1).sum() == 1 if lead else ranking["rank"].max() > 1 for ranking in rankings]
-    return float(np.mean(apart)), float(np.mean(split))
+
+def alone(apart: np.ndarray) -> bool:
+    """Whether one agent has rank 1 for itself."""
+    return shared_ranks(apart).count(1) == 1
+
+
+def row(rng: np.random.Generator, agents: int, seeds: int) -> list[float]:
+    """Shares of experiments: two of the same are told apart; they are split; the better one is alone, by its lead."""
+    same = [told_apart(experiment(rng, agents, seeds, 0)) for _ in range(EXPERIMENTS)]
+    shares = [np.mean([apart.any() for apart in same]), np.mean([split(apart) for apart in same])]
+    for lead in LEADS:
+        shares.append(np.mean([alone(told_apart(experiment(rng, agents, seeds, lead))) for _ in range(EXPERIMENTS)]))
+    return [float(share) for share in shares]
 
 
 def main() -> None:
     """Print the table."""
     rng = np.random.default_rng(0)
-    heads = "".join(f" one better by {lead}: surely above all | alone at rank 1 |" for lead in LEADS[1:])
-    print(f"| agents | seeds | all the same: two told apart | split |{heads}\n|{'---|' * (2 + 2 * len(LEADS))}")
+    heads = "".join(f" one is better by {lead}: alone at rank 1 |" for lead in LEADS)
+    print(f"| agents | seeds | all the same: two told apart | all the same: split |{heads}")
+    print(f"|{'---|' * (4 + len(LEADS))}")
     for agents in AGENTS:
         for seeds in SEEDS:
-            found = (share for lead in LEADS for share in shares(rng, agents, seeds, lead))
-            print(f"| {agents} | {seeds} | " + " | ".join(f"{100 * share:.1f} %" for share in found) + " |", flush=True)
+            cells = " | ".join(f"{100 * share:.1f} %" for share in row(rng, agents, seeds))
+            print(f"| {agents} | {seeds} | {cells} |", flush=True)
 
 
 if __name__ == "__main__":

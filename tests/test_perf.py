@@ -44,6 +44,20 @@ def test_the_comparison_with_sb3_goes_on_and_draws(
     assert capsys.readouterr().out == told
 
 
+def test_ranks_split_few_experiments_of_the_same_agents_and_find_the_better_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ranks = script("ranks")
+    for name, value in {"AGENTS": (6,), "SEEDS": (3, 10), "EXPERIMENTS": 100}.items():
+        monkeypatch.setattr(ranks, name, value)
+    ranks.main()
+    few, many = capsys.readouterr().out.splitlines()[2:]
+    for line in (few, many):
+        apart, split = (float(cell.split()[0]) for cell in line.split("|")[3:5])
+        assert split <= apart <= 12.0  # of 5 expected, and as luck has it
+    assert many.endswith("| 100.0 % | 100.0 % |")
+
+
 def test_the_limits_count_what_a_step_cannot_do_without() -> None:
     limits = script("limits")
     assert limits.hashes_of("interest_evolution") == limits.hashes_of("interest_evolution")
