@@ -101,8 +101,8 @@ WORLDS = {
         "Videos that people like best cost them the time that good videos would bring back. Does a recommender give "
         "up clicks now for a longer session?",
         {"num_candidates": 10, "slate_size": 3},
-        caution="popular has nothing to learn here: interests are drawn alike for all topics, so that every topic has the "
-        "same expected click rate, and its row is the luck of the log.",
+        caution="popular has nothing to learn here: interests are drawn alike for all topics, so that every topic has "
+        "the same expected click rate, and its row is the luck of the log.",
     ),
     "boredom": ResultsWorld(
         "boredom:slate_influence",
