@@ -110,11 +110,7 @@ def missing_from(results: WorldResults) -> list[str]:
     if not missing:
         return []
     changed = sorted({kind for kind in (label.partition("@")[0] for label in missing) if kind in CHANGED})
-    why = (
-        f" {', '.join(changed)}: mended or changed since they were measured; those rows were taken out."
-        if changed
-        else ""
-    )
+    why = f" Rows from before they were changed were taken out of {', '.join(changed)}." if changed else ""
     return [f"**Not measured here so far**, so that this may change: {', '.join(missing)}.{why}", ""]
 
 
