@@ -99,10 +99,10 @@ class SourceCache(caching.NullCache):
         """The compiled function; None where it is not kept, or its entry is damaged."""
         arguments, _ = arguments_of(sig)
         path = self.path(arguments, target_context)
-        if path is None or not path.is_file():
+        entry = read(path) if path is not None else None
+        if path is None or entry is None:
             return None
         target_context.refresh()
-        entry = path.read_bytes()
         if hashlib.sha256(entry[CHECK:]).digest() != entry[:CHECK]:
             return None
         try:
@@ -124,6 +124,14 @@ class SourceCache(caching.NullCache):
         except (OSError, RunFolderError):  # a full disk costs the next process its time, and nobody a result
             return
         prune(path.parent)
+
+
+def read(path: Path) -> bytes | None:
+    """An entry; None where there is none, or it may not be read."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
 
 
 def reduced(compiled: Any) -> tuple[Any, ...]:

@@ -182,11 +182,8 @@ class Fingerprint:
             for name in names:
                 if hasattr(module, name):
                     self.token(module.__name__, name)
-                    part = getattr(module, name)
-                    new = id(part) not in self.seen
-                    self.add(part)
-                    if new:
-                        self.add_parts(part, names)
+                    self.add(getattr(module, name))
+                    self.add_parts(getattr(module, name), tuple(other for other in names if other != name))
 
     def hexdigest(self) -> str:
         return self.digest.hexdigest()

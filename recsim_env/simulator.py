@@ -155,7 +155,8 @@ class Simulator:
 
     def __getstate__(self) -> dict[str, Any]:
         """What copies and pickles are made of; not the loop, which knows its arrays by where they lie."""
-        arrays = {name: array for name, array in self.state._asdict().items() if array.flags.writeable}
+        state = self.state._asdict().items()  # but what cannot be written, and views of other arrays
+        arrays = {name: array for name, array in state if array.flags.writeable and array.base is None}
         ended = {name: getattr(self, name) for name in ENDED}
         how = {"autoreset": self.autoreset, "checked": self.jit is CHECKED_JIT}
         return {

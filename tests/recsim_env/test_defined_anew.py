@@ -18,7 +18,7 @@ from recsim_env.scenario import Item, Items, Responses, Rng, Scratch, Slate, Use
 GAIN = 1.0
 HERE = sys.modules[__name__]
 inner = types.ModuleType("inner")
-inner.GAIN = 1.0  # type: ignore[attr-defined]
+inner.GAIN = inner.OTHER = 1.0  # type: ignore[attr-defined]
 outer = types.ModuleType("outer")
 outer.inner = inner  # type: ignore[attr-defined]
 
@@ -91,6 +91,10 @@ def reads_a_module() -> Any:
     return outer.inner.GAIN
 
 
+def reads_it_again() -> Any:
+    return reads_a_module() + outer.inner.OTHER
+
+
 def with_a_default(x: float = 1.0) -> float:
     return x
 
@@ -100,6 +104,7 @@ def with_a_default(x: float = 1.0) -> float:
     [
         (twice_the_growth, HERE, "growth", with_a_default),
         (reads_a_module, inner, "GAIN", 2.0),
+        (reads_it_again, inner, "OTHER", 2.0),
         (with_a_default, with_a_default, "__defaults__", (2.0,)),
         (growth, growth, "__code__", (lambda: 3.0).__code__),
     ],
