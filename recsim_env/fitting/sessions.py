@@ -110,7 +110,6 @@ def cut_at_the_shortest(sessions: Sessions) -> Sessions:
 
 def check_world(log: Interactions, scenario: Scenario) -> None:
     """Raise `DataError` where columns, shapes or values do not fit the scenario, or no log at all."""
-    check_log(log)
     name = type(scenario).__name__
     given, wanted = sorted(log.responses), sorted(scenario.response_dtype.names or ())
     if given != wanted:
@@ -119,7 +118,10 @@ def check_world(log: Interactions, scenario: Scenario) -> None:
         )
     shown = log.slates.shape[1:]
     if shown != (scenario.slate_size,):
-        raise DataError(f"the log's slates have {shown[0]} places, but {name}'s slate_size is {scenario.slate_size}")
+        raise DataError(
+            f"the log's slates have {shown[0] if shown else 1} places, but {name}'s slate_size is {scenario.slate_size}"
+        )
+    check_log(log)
     for key in build_layout(scenario, observe="partial", history=0, totals=False).keys:
         seen = log.observations.get(key.name)
         if seen is None:

@@ -167,7 +167,7 @@ WRONG: list[tuple[str, str]] = [
     ("search shark --year-from 2000 --year-to 1990", "--year-from must be at most --year-to (1990), not 2000"),
     ("search \udcff\udcfe", "no text in UTF-8"),
     ("neighbours --seed -1", "--seed must be 0 or more, not -1"),
-    ("neighbours --films 0", "--films must lie in [1, 41]"),
+    ("neighbours --films 0", "--films must lie in [1, 45]"),
     ("ask shark --user 3", "--user 3 is one of a log's"),
 ]
 
