@@ -19,9 +19,9 @@ from benchmark.scores import FLOOR, REFERENCE, NoScore, normalised, score_matrix
 from benchmark.statistics import rank_agents
 
 RANKS = (
-    "Two agents that cannot be told apart share a rank, and so do all that such agents link. Surely above: how many "
-    "agents with a lower mean it is told apart from. Pairs are compared on the same users, at 5 % for all pairs "
-    "together; each interval is a 95 % interval by itself."
+    "Two agents that cannot be told apart share a rank, and so do all that such agents link; above: from how many "
+    "agents with a lower mean one is told apart. Pairs are compared on the same users, at 5 % for all pairs together; "
+    "each interval is a 95 % interval by itself."
 )
 
 

@@ -120,9 +120,9 @@ def train(run: Run, scenario: Scenario, write: Callable[[Scalars, int], None], t
 
 
 def check_learnt(agent: Agent) -> None:
-    """Raise `Diverged` where some of what an agent learnt is NaN."""
+    """Raise `Diverged` where some of an array that an agent learnt is NaN; single numbers may say "not known"."""
     for name, values in agent.arrays().items():
-        if values.dtype.kind == "f" and np.isnan(values).any():
+        if values.ndim and values.dtype.kind == "f" and np.isnan(values).any():
             raise Diverged(f"{name}, which it learnt, is NaN")
 
 

@@ -132,7 +132,7 @@ def rows_of(ranking: pd.DataFrame) -> Iterator[dict[str, str]]:
     """The ranking as text."""
     d = decimals(float(ranking["engagement"].abs().max()))
     for row in ranking.to_dict("records"):
-        told = {"rank": str(row["rank"]), "agent": str(row["agent"]), "surely above": str(row["above"])}
+        told = {"rank": str(row["rank"]), "agent": str(row["agent"]), "above": str(row["above"])}
         told["engagement"] = span(row, "engagement", ("low", "high"), f".{d}f")
         if "gain" in row:
             told["over random, same users"] = span(row, "gain", ("gain_low", "gain_high"), f"+.{d}f")
