@@ -283,7 +283,7 @@ def test_a_refit_starts_anew_and_is_as_long_as_was_best(monkeypatch: pytest.Monk
     assert len(curves.points["train/loss"]) == 5 and len(curves.points["train/refit_loss"]) == 2
     (weights, held, fitted), (again, held_again, fitted_again) = starts
     assert all(np.array_equal(value, other) for value, other in zip(weights, again, strict=True))
-    assert 0 < held and held_again == 0 and fitted_again == held + fitted == 1280
+    assert held > 0 and held_again == 0 and fitted_again == held + fitted == 1280
 
 
 @pytest.mark.parametrize("name", ["autoencoder", "lstm", "ncf", "sasrec", "two_tower", "vae"])
