@@ -2,7 +2,8 @@
 
 The bag x of what is given, scaled to length 1 and with a share of it hidden, becomes a code, and the code the scores
 of items: z = A tanh(W x + V u), d = tanh(B z + C u), u being what is known of the user and the mean of the features
-of what they liked. All that was liked is asked for, what was hidden and what was not: see `agents.bags` for the loss.
+of what they liked. In ratings all that was liked is asked for, what was hidden and what was not, as in the paper; in a
+simulator only what was not given: see `agents.bags` for the loss.
 """
 
 from __future__ import annotations

@@ -1,16 +1,16 @@
 """Bags: what a user liked, as an unordered sum. An encoder is given it, and a decoder is asked for it.
 
-An example is a stretch of a session. What was liked in it is given, a share hidden by dropout, and of each of its
-steps with a positive label the decoder is asked for what was liked:
+An example is a stretch of a session. Of each step that is asked for, with a positive label, the decoder is asked for
+what was liked:
 
     loss = - sum of w_i log softmax(scores of what was on offer)_i,    scores = d(code, user)' v_i
 
 over what was liked (w_i is the label in units of the mean, weighted by inverse propensities), where v_i is linear in
 the item's features, and items with numbers have a part of their own. Where everything is always on offer, as in a
-table of ratings, that is the multinomial likelihood of Liang et al. (2018), of all that the user liked.
-
-With `asked=rest`, a variant that is not the paper's, how many steps are given is drawn, and so is which, and only the
-others are asked for.
+table of ratings, that is the multinomial likelihood of Liang et al. (2018): all steps are given, a share hidden by
+dropout, and all are asked for. Where each step has an offer of its own, what is given tells which of it was chosen, and
+nothing is learnt about others: there how many steps are given is drawn, and so is which, and only the others are asked
+for.
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ from recsim_env.parameters import param
 class Asked(IntEnum):
     """Which steps of an example the decoder is asked for."""
 
-    WHOLE = 0
-    REST = 1
+    AUTO = 0
+    WHOLE = 1
+    REST = 2
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,11 @@ class BagConfig(NeuralConfig):
     learning_rate: float = param(1e-3, "of AdamW", low=0)
     weight_decay: float = param(0.3, "of AdamW", low=0)
     dropout: float = param(0.5, "share of a bag that is hidden in training", low=0, high=0.9)
-    asked: Asked = param(Asked.WHOLE, "whole: all steps, given ones too, as Liang et al. do; rest: those not given")
+    asked: Asked = param(
+        Asked.AUTO,
+        "whole: all steps, given ones too, as Liang et al. do; rest: those not given; auto: whole where everything is "
+        "always on offer",
+    )
     half_life: float = param(0.0, "steps after which what was liked counts half; 0: it counts while it is seen", low=0)
     totals: bool = param(False, "whether the session's sums so far are seen")
 
@@ -204,16 +209,22 @@ class BagRecommender(NeuralRecommender):
         return torch.as_tensor(values, dtype=torch.float32, device=self.device)
 
     def examples(self, batch: Batch) -> Examples:
-        """Give each stretch and ask for it; with `asked=rest` divide it in two, and give one part."""
+        """Give each stretch and ask for all of it, or divide it in two, and give one part; see `asked`."""
         log, rows = batch.log, batch.rows
         present = rows >= 0
-        given, asked = divide(present, batch.rng) if self.config.asked == Asked.REST else (present, present)
+        given, asked = (present, present) if self.whole(log) else divide(present, batch.rng)
         first = rows[np.arange(len(rows)), asked.argmax(axis=1)]
         owners, steps = np.nonzero(asked)
         wanted = rows[owners, steps]
         liked = (log.labels[wanted] > 0).any(axis=1)
         bag = self.bag(log.shown(np.where(given, rows, -1)))
         return Examples(log, bag, self.user_inputs(log.context(first)), owners[liked], wanted[liked])
+
+    def whole(self, log: Impressions) -> bool:
+        """Whether all steps of a stretch are asked for."""
+        if self.config.asked == Asked.AUTO:
+            return not log.offered.shape[1]
+        return bool(self.config.asked == Asked.WHOLE)
 
     def surprise(self, examples: Examples, codes: Tensor) -> tuple[Tensor, Tensor]:
         """() the loss summed over all that was liked and is asked for, and () how much that is, in mean labels."""

@@ -4,8 +4,9 @@ The encoder gives mean and variance of a code z; the loss of a user is the varia
 
     - E log p(liked | z, user) + beta KL(N(mean, variance) || N(0, 1)),    z = mean + deviation * noise,
 
-with the likelihood of `agents.bags` of all that the user liked, and beta growing from 0 to its cap over the first updates. Users are served by
-z = mean. What is known of a user enters encoder and decoder, so that z tells what the history adds to it.
+with the likelihood of `agents.bags`, in ratings that of all that the user liked, and beta growing from 0 to its cap
+over the first updates. Users are served by z = mean. What is known of a user enters encoder and decoder, so that z
+tells what the history adds to it.
 """
 
 from __future__ import annotations

@@ -59,6 +59,13 @@ def test_ranks_by_what_is_known_of_users_and_items(ids: bool) -> None:
     assert click_rate(agent, envs) >= 0.94 * best_click_rate()
 
 
+def test_what_is_given_is_not_asked_for_where_each_step_has_an_offer_of_its_own() -> None:
+    """Planted: it is; the agent learns to read off what was liked, and nothing about others."""
+    envs = Tastes(ids=False)
+    agent = trained_on(envs, "autoencoder", 12_800, {"learning_rate": 0.01, "epochs": 8, "asked": "whole"})
+    assert click_rate(agent, envs) < 0.8 * best_click_rate()
+
+
 def test_steps_are_given_or_asked_for_and_one_at_least_is_asked_for() -> None:
     rng = np.random.default_rng(0)
     present = np.arange(6) >= rng.integers(0, 6, size=(3000, 1))
