@@ -56,6 +56,7 @@ class BagConfig(NeuralConfig):
         "whole: all steps, given ones too, as Liang et al. do; rest: those not given; auto: whole where everything is "
         "always on offer",
     )
+    features: bool = param(True, "whether items' features are read; false: items are numbers alone, as in the paper")
     half_life: float = param(0.0, "steps after which what was liked counts half; 0: it counts while it is seen", low=0)
     totals: bool = param(False, "whether the session's sums so far are seen")
 
@@ -164,6 +165,12 @@ class BagRecommender(NeuralRecommender):
 
     def initialise(self) -> None:
         self.network.initialise(self.generator)
+
+    def known_width(self) -> int:
+        return super().known_width() if self.config.features else 0
+
+    def known_of(self, items: np.ndarray, features: np.ndarray) -> np.ndarray:
+        return super().known_of(items, features) if self.config.features else features[..., :0]
 
     def code(self, bag: Bag, users: Tensor) -> Tensor:
         """(n, latent) as it is served."""

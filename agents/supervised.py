@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping
 from copy import deepcopy
@@ -216,7 +217,7 @@ class NeuralRecommender(Supervised):
         rows = rng.integers(len(log), size=min(len(log), SCALED_ROWS))
         self.user_scale.fit(log.users[rows])
         known = self.known_of(log.items[rows], log.features[rows])
-        self.item_scale.fit(known.reshape(-1, self.item_width))
+        self.item_scale.fit(known.reshape(math.prod(known.shape[:-1]), self.item_width))
         if not self.classifies:
             self.label_mean, self.label_scale = float(log.labels.mean()), float(log.labels.std()) or 1.0
         self.scaled = True

@@ -174,7 +174,7 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
     """He initialisation (He et al., 2015) of all matrices, zeros for biases, from a generator of its own."""
     for value in network.parameters():
         with torch.no_grad():
-            if value.ndim > 1:
+            if value.ndim > 1 and value.numel():  # what is of width 0 has nothing to draw
                 value.normal_(0.0, (2.0 / value[0].numel()) ** 0.5, generator=generator)
             else:
                 value.zero_()

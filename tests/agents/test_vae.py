@@ -14,6 +14,7 @@ from agents.fitting import Batch
 from agents.impressions import Impressions, ratings_spec
 from agents.torch_tools import seeded
 from agents.vae import VAE, VAEConfig, divergence, drawn, reparameterised
+from recsim_env.agent import NoLog
 from recsim_env.errors import InvalidParameter
 from tests.agents.blocks import ITEMS, block_matrix, fitted
 from tests.agents.halves import halves, history_of, own_first
@@ -120,3 +121,15 @@ def test_items_come_as_often_as_their_chances_say() -> None:
     chances = np.tile([0.5, 0.0, 0.3, 0.2], (4, 1))
     found = drawn(chances, 20_000, np.random.default_rng(0))
     assert np.allclose(np.bincount(found.ravel()) / found.size, chances[0], atol=0.01)
+
+
+@pytest.mark.parametrize("features", [True, False])
+def test_items_are_numbers_alone_where_features_are_not_read(features: bool) -> None:
+    """Another catalogue changes what is learnt only where its features are read."""
+    users, items = np.nonzero(np.tile(np.eye(4), (5, 1)))
+    log, found = Impressions.of_ratings(users, items), []
+    for catalogue in (np.zeros((4, 2)), np.arange(8.0).reshape(4, 2)):
+        agent = VAE(VAEConfig(features=features, epochs=2), ratings_spec(catalogue, 20, 1, 5))
+        agent.fit(log, NoLog())
+        found.append(agent.every_vector().detach().numpy())
+    assert np.array_equal(*found) == (not features)
