@@ -19,9 +19,9 @@ from benchmark.scores import FLOOR, REFERENCE, NoScore, normalised, score_matrix
 from benchmark.statistics import rank_agents
 
 RANKS = (
-    "Two agents that cannot be told apart share a rank, and so do all that such agents link; above: from how many "
-    "agents with a lower mean one is told apart. Pairs are compared on the same users, at 5 % for all pairs together; "
-    "each interval is a 95 % interval by itself."
+    "Agents share a rank where no test tells them apart, directly or by way of agents between them; the column above "
+    "counts the agents with a lower mean that an agent is told apart from. All pairs are compared on the same users, "
+    "at 5 % for the whole table; each interval is a 95 % interval by itself."
 )
 
 
