@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
+from recsim_env.errors import RewardError
 from recsim_env.fields import Field
 from recsim_env.layout import build_layout
 from recsim_env.rehearsal import fields_with_rules, guarded, one_line, wrong_in
@@ -102,6 +103,8 @@ class Crowd:
         before, lived = state.users.copy(), state.lives[["session", "step"]].copy()
         try:
             _, results, answers = self.simulator.step(slates)
+        except RewardError as error:
+            self.explain([error.place], one_line(error))
         except Exception as error:  # what a verb raises in compiled code, which does not know its name
             still = np.flatnonzero(state.lives[["session", "step"]] == lived)
             ended = self.simulator.ended  # of this step where nobody stands still: the next session failed to begin

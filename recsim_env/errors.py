@@ -39,7 +39,18 @@ class Diverged(AgentError):
 
 
 class RewardError(RecSimError):
-    """Rewards that no computer can add up, or square, as means and intervals need it."""
+    """Rewards that no computer can add up, or square, as means and intervals need it.
+
+    Attributes:
+        place: whose they are, among the users of the environment.
+    """
+
+    def __init__(self, message: str, place: int) -> None:
+        super().__init__(message)
+        self.place = place
+
+    def __reduce__(self) -> tuple[type[RewardError], tuple[str, int]]:
+        return type(self), (str(self), self.place)  # so that it comes whole from another process
 
 
 class DataError(RecSimError):

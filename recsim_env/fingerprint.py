@@ -80,7 +80,7 @@ class Fingerprint:
             self.token(type(value).__name__, value)
         elif isinstance(value, np.ndarray | np.generic):
             self.add_array(np.asarray(value))
-        elif isinstance(value, tuple | list):
+        elif isinstance(value, tuple) or (isinstance(value, list) and not self.here):
             self.token(type(value).__name__, len(value))
             for part in value:
                 self.add(part)

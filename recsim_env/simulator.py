@@ -291,5 +291,6 @@ def overflow(scenario: Scenario, results: np.ndarray, first_user: int) -> Reward
     return RewardError(
         f"{type(scenario).__name__}: the rewards of user {first_user + worst} add up to {row['engagement']:g} after "
         f"step {row['length']} of the session, where the last one is {row['reward']:g}, and must stay below "
-        f"{MOST:g}, so that squares can be added up; bound what the world's reward grows with"
+        f"{MOST:g}, so that squares can be added up; bound what the world's reward grows with",
+        worst,
     )

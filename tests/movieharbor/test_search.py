@@ -134,15 +134,16 @@ def test_the_command_line_starts_without_the_libraries_of_the_catalogue() -> Non
 
 def test_common_genres_are_counted(out: Path) -> None:
     catalogue = Catalogue(out)
-    [one, ten] = sharing(catalogue, 41, (1, 10), 0).to_dict("records")
+    [one, ten] = sharing(catalogue, 45, (1, 10), 0).to_dict("records")
     genres = [set(g) for g in catalogue.films["genres"]]
     pairs = [len(a & b) for i, a in enumerate(genres) for j, b in enumerate(genres) if i != j]
     assert one["chance"] == ten["chance"] == pytest.approx(np.mean(pairs))
     likes = {int(k): catalogue.like(int(k), 10)["genres"] for k in catalogue.films["id"]}
-    near = [len(genres[k - 1] & set(g)) for k, found in likes.items() for g in found]
+    own = dict(zip(catalogue.films["id"], genres, strict=True))
+    near = [len(own[k] & set(g)) for k, found in likes.items() for g in found]
     assert ten["near"] == pytest.approx(np.mean(near), rel=0.02)  # of equally near films any may come first
-    with pytest.raises(InvalidParameter, match=r"must lie in \[1, 41\]"):
-        sharing(catalogue, 42, (1,), 0)
+    with pytest.raises(InvalidParameter, match=r"must lie in \[1, 45\]"):
+        sharing(catalogue, 46, (1,), 0)
 
 
 @pytest.mark.skipif(not REAL.exists(), reason="the 5,000 rows of movies_metadata.csv are not beside this project")
