@@ -7,8 +7,8 @@ READY := $(VENV)/.ready
 
 .PHONY: bench test test-lowest results results-long check setup clean
 
-bench: $(READY)  ## agents trained and compared on interest_evolution, slate of 1, 3 seeds
-	$(BIN)/recsim-env bench interest_evolution --set slate_size=1 --seeds 3 --out runs/bench \
+bench: $(READY)  ## agents trained and compared on interest_evolution, slate of 1, 5 seeds
+	$(BIN)/recsim-env bench interest_evolution --set slate_size=1 --seeds 5 --out runs/bench \
 		--agents slate_q,dqn,ncf,tabular_q,popular,myopic_oracle,random
 
 test: $(READY) check  ## style, types, what a step costs, and tests
